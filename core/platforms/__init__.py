@@ -1,0 +1,1 @@
+"""Where assets live and conversions run: one protocol, one module per platform."""

@@ -1,0 +1,181 @@
+"""What a platform must do: read assets (anybody), and make effects (the worker only).
+
+Every effect carries a token, unique per job and attempt, by which it can be found again. An effect
+method either returns (it was made), raises RefusedError or UnavailableError (it was not made), or raises
+anything else (unknown: look for it by its token, never repeat it blindly).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from core.models import Asset, SavedState
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file or folder of an asset or a result."""
+
+    name: str
+    is_folder: bool
+    size: int | None = None
+
+
+class AssetReader(Protocol):
+    """Reads assets. Used by the dashboard and the worker; has no effect on the platform."""
+
+    name: str
+    """Shown in the header: "this machine" or "Code Ocean"."""
+    requests: int
+    """How many requests this reader has made."""
+
+    def find_subject_assets(self, subject: str) -> tuple[Asset, ...]:
+        """Every asset that may belong to the subject, by name or tag; the caller compares tokens exactly."""
+
+    def get_asset(self, asset_id: str) -> Asset:
+        """One asset. Raises NotFoundError."""
+
+    def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
+        """Entries of a folder inside an asset, sorted by name. Raises NotFoundError when there is none."""
+
+    def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
+        """A file's bytes. Raises NotFoundError, or PlatformError when it is larger than `limit` bytes."""
+
+    def saved_states(self) -> tuple[SavedState, ...]:
+        """State files kept on the platform."""
+
+    def read_state(self, path: str) -> bytes:
+        """The bytes of a saved state (`SavedState.path`). Raises NotFoundError; at most 64 MiB."""
+
+    def health(self) -> str:
+        """One sentence that says what is wrong with the platform; "" when it answers."""
+
+
+class RunState(StrEnum):
+    """What a conversion is doing, platform's words made few."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    """It ended by itself; `exit_code` and the results say how."""
+    FAILED = "failed"
+    STOPPED = "stopped"
+    GONE = "gone"
+    """The platform has no such run any more, or its process vanished without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus:
+    """One look at a conversion."""
+
+    id: str
+    state: RunState
+    exit_code: int | None = None
+    detail: str = ""
+    """The platform's own words, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputAsset:
+    """An asset to make from files: the manifest or the state of one job."""
+
+    token: str
+    name: str
+    """Also the mount and folder name."""
+    files: Mapping[str, bytes]
+    """Path inside the asset -> bytes."""
+    tags: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An asset attached to a run under a folder name."""
+
+    asset_id: str
+    mount: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A conversion to start."""
+
+    token: str
+    name: str
+    mounts: tuple[Mount, ...]
+    parameters: Mapping[str, str]
+    """Named parameters: `manifest`, `neuroglancer` (paths under the data folder), converter options."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """Keep a finished run's results as a new asset."""
+
+    token: str
+    run_id: str
+    name: str
+    tags: tuple[str, ...]
+    description: str
+    custom_metadata: Mapping[str, str] = field(default_factory=dict)
+    provenance_data_assets: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePolicy:
+    """How long a lost effect may take to show up here, and how often to look before concluding that there is none."""
+
+    asset_window_s: float
+    run_window_s: float
+    clean_looks: int
+
+
+class Runner(Protocol):
+    """Makes effects. Only the worker holds one."""
+
+    name: str
+    settle: SettlePolicy
+    converter: str
+    """Name of the conversion it runs, e.g. "image-space"."""
+    converter_version: str
+
+    def create_input_asset(self, request: InputAsset) -> Asset:
+        """Make an asset of the request's files."""
+
+    def start_run(self, request: RunRequest) -> str:
+        """Start a conversion; returns the run's id."""
+
+    def capture(self, request: CaptureRequest) -> Asset:
+        """Make an asset of a run's results."""
+
+    def find_assets(self, token: str) -> tuple[Asset, ...]:
+        """Every asset made with this token."""
+
+    def find_runs(self, token: str) -> tuple[str, ...]:
+        """Ids of every run started with this token."""
+
+    def get_asset(self, asset_id: str) -> Asset:
+        """An asset's present state. Raises NotFoundError."""
+
+    def run_status(self, run_id: str) -> RunStatus:
+        """One look at a run; `GONE` when there is none."""
+
+    def stop_run(self, run_id: str) -> None:
+        """Stop a run. Stopping a stopped or unknown run is fine."""
+
+    def list_results(self, run_id: str, path: str = "") -> tuple[Entry, ...]:
+        """Entries of a folder of a run's results. Raises NotFoundError."""
+
+    def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
+        """Entries of a folder inside a captured asset. Raises NotFoundError."""
+
+    def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
+        """A file of a captured asset."""
+
+    def read_log(self, run_id: str, limit: int) -> bytes:
+        """The last `limit` bytes of a run's log; b"" when there is none yet."""
+
+    def active_runs(self) -> tuple[str, ...]:
+        """Ids of runs that are still going."""

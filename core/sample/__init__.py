@@ -1,0 +1,1 @@
+"""Writes the sample mouse: a small, deterministic library that looks like a real one."""

@@ -1,0 +1,1 @@
+"""What people see: the served pages and the command line. Imports jobs and core."""

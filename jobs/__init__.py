@@ -1,0 +1,1 @@
+"""What was launched, and what became of it. Imports core; knows Panel only in the worker's page."""
