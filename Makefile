@@ -1,0 +1,57 @@
+# One command per chore. Everything lives in .venv and .build; nothing outside the checkout is touched
+# (but Debian's chromium, which `make test` installs when root and missing).
+.PHONY: setup setup-test demo test quick browser-test bench lint format docs lock clean
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.venv/bin/python:
+	python=$$(.ci/find-python) && uv=$$(.ci/find-uv "$$python") && "$$uv" venv --quiet --python "$$python" .venv
+
+.venv/.run-ready: requirements.lock pyproject.toml | .venv/bin/python
+	uv=$$(.ci/find-uv "$$(.ci/find-python)") && "$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock \
+	  && "$$uv" pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.venv/.test-ready: tests/requirements.lock .venv/.run-ready
+	uv=$$(.ci/find-uv "$$(.ci/find-python)") && "$$uv" pip install --quiet --python $(BIN)/python --require-hashes -r tests/requirements.lock
+	@touch $@
+
+setup: .venv/.run-ready ## make .venv with what the program needs
+setup-test: .venv/.test-ready ## ... and what its tests need
+
+demo: setup ## dashboard and worker on the sample mouse; Ctrl-C ends both
+	@exec $(BIN)/trackmapper demo
+
+lint: setup-test ## style, types, directions of import
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint ## every gate and every test, the browser's too
+	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/pytest --cov --cov-report=term:skip-covered
+
+quick: setup-test ## the tests without browser and kill campaigns
+	$(BIN)/pytest -m "not browser and not slow"
+
+bench: setup-test ## print the figures of docs/architecture.md
+	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/python -m tests.bench
+
+format: setup-test ## put the code in the house's form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: setup ## rewrite the tables in README and docs that come from the code
+	$(BIN)/python -m dashboard.docs_tables
+
+lock: ## compile the two lock files anew from pyproject.toml
+	uv=$$(.ci/find-uv "$$(.ci/find-python)") && for lock in requirements.lock "tests/requirements.lock --group test"; do \
+	  "$$uv" pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url --no-header pyproject.toml -o $$lock; done
+
+clean: ## remove what setup, demo and tests made
+	rm -rf .venv .build .trackmapper build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
