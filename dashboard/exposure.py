@@ -1,0 +1,69 @@
+"""Who can reach this process: a dashboard that listens beyond this machine shows nothing without a log-in."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterable
+
+import panel as pn
+
+from dashboard.text import Markup, tag
+
+_OPEN_FILES = "/dev/fd"
+
+
+def listening_addresses() -> tuple[str, ...]:
+    """The addresses that this process's own sockets listen on, asked of the kernel; sockets of files are left out."""
+    found = set()
+    for name in os.listdir(_OPEN_FILES):
+        try:
+            # a duplicate, so that closing it leaves the server's socket alone
+            with socket.socket(fileno=os.dup(int(name))) as copy:
+                if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_ACCEPTCONN
+                ):
+                    found.add(str(copy.getsockname()[0]))
+        except (OSError, ValueError):
+            continue  # not a socket, or closed meanwhile
+    return tuple(sorted(found))
+
+
+def is_loopback(address: str) -> bool:
+    """True when only this machine can reach the address."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def is_exposed(addresses: Iterable[str]) -> bool:
+    """True when another machine can reach one of the addresses."""
+    return any(not is_loopback(address) for address in addresses)
+
+
+def may_show(addresses: Iterable[str]) -> bool:
+    """True when this session may see the pages: the server is not exposed, or a person has logged in."""
+    if not is_exposed(addresses):
+        return True
+    configured = bool(pn.config.oauth_provider or pn.config.basic_auth)
+    return configured and pn.state.user not in (None, "", "guest")
+
+
+def refusal(addresses: Iterable[str]) -> Markup:
+    """What is shown instead of every page."""
+    listens = ", ".join(address for address in addresses if not is_loopback(address))
+    return tag(
+        "div",
+        tag("h2", "This dashboard is open to the network without a log-in"),
+        tag("p", f"It listens on {listens}, so anybody who reaches this machine could launch conversions. Nothing is shown."),
+        tag("p", "Start it for this machine only: ", tag("code", "trackmapper serve"), ", or ",
+            tag("code", "panel serve dashboard/app.py --address 127.0.0.1"), "."),
+        tag("p", "Or set up a log-in, for example ", tag("code", "--oauth-provider"), " with its key and secret, and ",
+            tag("code", "--cookie-secret"), "."),
+        cls="empty",
+        role="alert",
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""What the tables of the pages share: formatters that only ever set text, and bringing a table up to date in place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import panel as pn
+from panel.io import JSCode
+
+SWATCH = JSCode(
+    "(cell) => { const dot = document.createElement('span'); dot.style.cssText = "
+    "'display:inline-block;width:11px;height:11px;border-radius:50%'; "
+    "dot.style.background = cell.getValue(); return dot }"
+)
+"""A dot in the colour that the cell holds."""
+
+TITLED = JSCode(
+    "(cell) => { const words = document.createElement('span'); const value = String(cell.getValue() ?? ''); "
+    "words.textContent = value; words.title = value; return words }"
+)
+"""Text that is shown whole when the pointer rests on it."""
+
+SIGNED = JSCode(
+    "(cell) => { const words = document.createElement('span'); const value = String(cell.getValue() ?? ''); "
+    "words.textContent = value; words.title = value; "
+    "const bad = 'light-dark(#b3261e, #ff8a80)', warn = 'light-dark(#8a5300, #ffc46b)', "
+    "good = 'light-dark(#1b6e3c, #7ddc9c)', info = 'light-dark(#0b5d7a, #6cc3e0)'; "
+    "const colors = {'✕': bad, '▲': warn, '?': warn, '✓': good, '○': info, '◔': info, '◑': info, '◕': info, '◌': warn}; "
+    "words.style.color = colors[value[0]] || 'inherit'; return words }"
+)
+"""Text that begins with a sign, in the sign's colour."""
+
+
+def sync(table: pn.widgets.Tabulator, wanted: pd.DataFrame) -> bool:
+    """Bring a table to `wanted`, touching only the cells that differ; selection and scroll stay when the rows do.
+
+    Returns:
+        True when the rows themselves are others, so that the whole value was replaced.
+    """
+    current = table.value
+    if list(wanted.index) != list(current.index) or list(wanted.columns) != list(current.columns):
+        table.value = wanted
+        return True
+    patch: dict[str, list[tuple[int, Any]]] = {}
+    for name in wanted.columns:
+        pairs = enumerate(zip(wanted[name], current[name], strict=True))
+        if changed := [(i, native(new)) for i, (new, old) in pairs if new != old]:
+            patch[name] = changed
+    if patch:
+        table.patch(patch, as_index=False)
+    return False
+
+
+def native(value: object) -> Any:  # noqa: ANN401 - what it was before numpy
+    """A plain Python value: Tabulator's events and frames hold numpy scalars."""
+    return value.item() if hasattr(value, "item") else value

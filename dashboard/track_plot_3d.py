@@ -1,0 +1,98 @@
+"""All tracks in three dimensions, linked with the rest of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
+import panel as pn
+import plotly.graph_objects as go
+
+from dashboard.theme import GREY
+from dashboard.track_lines import Scene
+
+
+class TrackPlot3D:
+    """The three-dimensional view. One trace per track: only what changes is sent again.
+
+    Args:
+        scene: What to draw.
+        on_select: Called with the name of a track that was clicked.
+    """
+
+    def __init__(self, scene: Scene, on_select: Callable[[str], None]) -> None:
+        self._tracks = [line.track for line in scene.lines]
+        self._marked = ""
+        self._figure = figure(scene)
+        self._on_select = on_select
+        self.view = pn.pane.Plotly(
+            self._figure, link_figure=False, height=320, sizing_mode="stretch_width",
+            config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["toImage"]},
+        )  # fmt: skip
+        self.view.param.watch(self._clicked, "click_data")
+
+    def highlight(self, track: str) -> None:
+        """Mark a track, or none."""
+        if track == self._marked:
+            return
+        self._marked = track
+        for name, trace in zip(self._tracks, self._figure.data, strict=False):
+            trace.line.width = 11 if name == track else 5
+            trace.opacity = 1.0 if name == track or not track else 0.55
+        self.view.param.trigger("object")
+
+    def _clicked(self, event: Any) -> None:
+        points = (event.new or {}).get("points") or [{}]
+        number = points[0].get("curveNumber", -1)
+        if isinstance(number, int) and 0 <= number < len(self._tracks):
+            self._on_select(self._tracks[number])
+
+
+def figure(scene: Scene) -> go.Figure:
+    """One trace per track, in the scene's order, then the box of the image."""
+    traces = []
+    for line in scene.lines:
+        x, y, z = line.points_image_ras_mm.T
+        traces.append(
+            go.Scatter3d(
+                x=x, y=y, z=z, mode="lines", name=line.label, showlegend=False, hovertemplate="%{text}<extra></extra>",
+                text=[line.label] * len(x), line={"color": line.color, "width": 5},
+            )
+        )  # fmt: skip
+    if scene.box_image_ras_mm is not None:
+        x, y, z = _edges(scene.box_image_ras_mm).T
+        traces.append(
+            go.Scatter3d(
+                x=x, y=y, z=z, mode="lines", hoverinfo="skip", showlegend=False, line={"color": GREY, "width": 1}
+            )
+        )
+    axis = {
+        "color": GREY, "gridcolor": "rgba(125,138,148,0.25)", "zerolinecolor": "rgba(125,138,148,0.25)",
+        "showbackground": False, "tickfont": {"size": 10},
+    }  # fmt: skip
+    return go.Figure(
+        traces,
+        layout={
+            "uirevision": "keep", "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "paper_bgcolor": "rgba(0,0,0,0)", "font": {"color": GREY, "size": 11},
+            "scene": {
+                "aspectmode": "data", "camera": {"eye": {"x": 1.1, "y": 1.5, "z": 0.7}},
+                "xaxis": axis | {"title": {"text": "ML, mm (R+)"}},
+                "yaxis": axis | {"title": {"text": "AP, mm (A+)"}},
+                "zaxis": axis | {"title": {"text": "DV, mm (S+)"}},
+            },
+        },
+    )  # fmt: skip
+
+
+def _edges(box: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    # the twelve edges, with a gap after each
+    corners = list(product((0, 1), repeat=3))
+    pieces = []
+    for a, b in product(corners, corners):
+        if a < b and sum(i != j for i, j in zip(a, b, strict=True)) == 1:
+            ends = [[box[i][axis] for axis, i in enumerate(corner)] for corner in (a, b)]
+            pieces += [*ends, [np.nan] * 3]
+    return np.array(pieces)
