@@ -24,7 +24,6 @@ from core.manifest_rows import (
     ManifestRow,
     mapping_from_rows,
     rows_from_mapping,
-    split_position,
 )
 from core.models import Problem, Severity
 from core.rules import problem
@@ -41,7 +40,6 @@ __all__ = [
     "read_csv",
     "round_trip_problems",
     "rows_from_mapping",
-    "split_position",
     "write_csv",
 ]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from core.asset_names import recording_id, split_stream
 from core.models import Assignment, Mapping, State, Subject
 
 
@@ -62,36 +62,12 @@ class ManifestRow:
     @property
     def recording(self) -> str:
         """Name of the recording as the converter derives it from the sorted asset's name."""
-        return self.sorted_recording.split("_sorted")[0]
+        return recording_id(self.sorted_recording)
 
     def cell(self, column: str) -> str:
         """The row's text in a column of `COLUMNS`; shanks as plain whole numbers."""
         value = getattr(self, column)
         return "" if value is None else str(value)
-
-
-_SPLIT = re.compile(r"(?P<base>.+)-(?P<position>[1-9]\d*)")
-
-
-def split_position(stream: str, streams: Collection[str]) -> tuple[str, int] | None:
-    """Probe and 0-based shank of a stream that holds one shank of a split probe.
-
-    `45883-2` is the second shank of `45883` only when the same sorting has another `45883-<number>`;
-    alone, it is just a probe's name.
-
-    Args:
-        stream: A stream's exact name.
-        streams: All streams of the same sorting.
-    """
-    found = _SPLIT.fullmatch(stream)
-    if found is None:
-        return None
-    base = found["base"]
-    for other in streams:
-        sibling = _SPLIT.fullmatch(other)
-        if sibling is not None and other != stream and sibling["base"] == base:
-            return base, int(found["position"]) - 1
-    return None
 
 
 def sorting_streams(subject: Subject | None) -> dict[str, tuple[str, ...]]:
@@ -125,12 +101,7 @@ def rows_from_mapping(mapping: Mapping, subject: Subject | None, state: State) -
 
 
 def _row(mouse: str, assignment: Assignment, streams: Collection[str], stem: str) -> ManifestRow:
-    split = split_position(assignment.stream, streams)
-    if split is None:
-        logical_probe, histology_shank, ephys_shank = assignment.stream, assignment.shank, assignment.shank
-    else:
-        logical_probe, histology_shank = split
-        ephys_shank = assignment.shank or 0
+    logical_probe, histology_shank, ephys_shank = shank_columns(assignment.stream, assignment.shank, streams)
     return ManifestRow(
         mouseid=mouse,
         sorted_recording=assignment.sorting,
@@ -177,10 +148,28 @@ def mapping_from_rows(rows: Sequence[ManifestRow], subject: Subject | None, stat
     )
 
 
+def shank_columns(stream: str, shank: int | None, streams: Collection[str]) -> tuple[str, int | None, int | None]:
+    """`logical_probe`, `histology_shank` and `ephys_shank` of a stream's shank.
+
+    A stream of a split quad-base probe (`45883-3` beside `45883-1`) records one shank, its own number 0; which shank
+    of the probe it is stands in its name.
+
+    Args:
+        stream: The stream's exact name.
+        shank: 0-based shank within the stream, None for a single-shank stream.
+        streams: All streams of the same sorting.
+    """
+    split = split_stream(stream, streams)
+    if split is None:
+        return stream, shank, shank
+    probe, position = split
+    return probe, position - 1, shank or 0
+
+
 def _is_split(row: ManifestRow, streams: Collection[str]) -> bool:
     if row.ephys_shank != 0:
         return False
-    if split_position(row.ephys_collection, streams) is not None:
+    if split_stream(row.ephys_collection, streams) is not None:
         return True
     shank = row.histology_shank
     return shank is not None and row.ephys_collection == f"{row.logical_probe}-{shank + 1}"
