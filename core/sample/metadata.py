@@ -81,48 +81,44 @@ def data_description(
 
 def sorting_processing(recording: RecordingPlan, sorting: SortingPlan, counts: dict[str, tuple[int, int]]) -> Document:
     """What the sorting pipeline did; `counts` is recording name in the pipeline -> (units, passing units)."""
-    step_times = {"start_date_time": sorting.created, "end_date_time": sorting.created}
-    processes: list[Document] = []
+    one_process = _process_2 if recording.schema == 2 else _process_1
+    processes = []
     for name, (units, passing) in counts.items():
         totals = {"total_units": units, "passing_qc": passing, "failing_qc": units - passing}
         sorter = {"recording_name": name, "sorter_name": sorting.sorter}
-        if recording.schema == 2:
-            processes += [
-                {
-                    "object_type": "Data process",
-                    "process_type": kind,
-                    "name": f"{kind} - {name}",
-                    "stage": "Processing",
-                    "code": {"url": "", "version": sorting.version, "parameters": parameters},
-                    "output_parameters": outputs,
-                    **step_times,
-                }
-                for kind, parameters, outputs in (
-                    ("Spike sorting", sorter, {"total_units": units}),
-                    ("Ephys curation", {"recording_name": name}, totals),
-                )
-            ]
-        else:
-            processes += [
-                {
-                    "name": kind,
-                    "software_version": sorting.version,
-                    "input_location": f"../data/{recording.name}",
-                    "output_location": "../results",
-                    "code_url": "",
-                    "parameters": parameters,
-                    "outputs": outputs,
-                    **step_times,
-                }
-                for kind, parameters, outputs in (
-                    ("Spike sorting", sorter, {"total_units": units}),
-                    ("Ephys curation", {"recording_name": name}, totals),
-                )
-            ]
+        processes.append(one_process("Spike sorting", sorting, sorter, {"total_units": units}))
+        processes.append(one_process("Ephys curation", sorting, {"recording_name": name}, totals))
     if recording.schema == 2:
         return {"object_type": "Processing", "schema_version": "2.0.14", "data_processes": processes}
     pipeline = {"data_processes": processes, "processor_full_name": "Sample", "pipeline_version": "1.0.0"}
     return {"schema_version": "1.1.4", "processing_pipeline": pipeline, "analyses": []}
+
+
+def _process_1(kind: str, sorting: SortingPlan, parameters: Document, outputs: Document) -> Document:
+    return {
+        "name": kind,
+        "software_version": sorting.version,
+        "start_date_time": sorting.created,
+        "end_date_time": sorting.created,
+        "input_location": "../data",
+        "output_location": "../results",
+        "code_url": "",
+        "parameters": parameters,
+        "outputs": outputs,
+    }
+
+
+def _process_2(kind: str, sorting: SortingPlan, parameters: Document, outputs: Document) -> Document:
+    return {
+        "object_type": "Data process",
+        "process_type": kind,
+        "name": f"{kind} - {parameters['recording_name']}",
+        "stage": "Processing",
+        "code": {"url": "", "version": sorting.version, "parameters": parameters},
+        "start_date_time": sorting.created,
+        "end_date_time": sorting.created,
+        "output_parameters": outputs,
+    }
 
 
 def _session(recording: RecordingPlan) -> Document:

@@ -14,6 +14,8 @@ from core.sample.plan import NP1, RECORD_NODE, Insertion, ProbeKind, RecordingPl
 _CHANNELS = 384
 _DAQ_STREAM = "PXIe-6341"
 _CHUNK_SAMPLES = 300
+# Not by strftime, whose names follow the locale.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def write_open_ephys(asset: Path, recording: RecordingPlan, *, seed: int) -> None:
@@ -92,7 +94,7 @@ def settings_xml(recording: RecordingPlan) -> bytes:
     for tag, text in (
         ("VERSION", recording.open_ephys),
         ("PLUGIN_API_VERSION", "10" if new else "8"),
-        ("DATE", f"{recording.start:%d %b %Y %H:%M:%S}"),
+        ("DATE", f"{recording.start.day} {_MONTHS[recording.start.month - 1]} {recording.start:%Y %H:%M:%S}"),
         ("OS", "Windows 10"),
     ):
         ET.SubElement(info, tag).text = text
@@ -103,8 +105,8 @@ def settings_xml(recording: RecordingPlan) -> bytes:
     ET.SubElement(source, "CUSTOM_PARAMETERS")
     editor = ET.SubElement(source, "EDITOR", isCollapsed="0", displayName="Neuropix-PXI", activeStream="0")
     neuropixels = ET.SubElement(editor, "NEUROPIXELS_EDITOR", MainSyncSlot="0", SyncDirection="1", SyncFreq="0")
-    ET.SubElement(neuropixels, "BASESTATION", Directory="", Slot="2", NamingScheme="3" if _custom(recording) else "0")
     custom_names = {f"SN{i.serial}": i.probe for i in recording.insertions if _has_custom_name(i)}
+    ET.SubElement(neuropixels, "BASESTATION", Directory="", Slot="2", NamingScheme="3" if custom_names else "0")
     ET.SubElement(neuropixels, "CUSTOM_PROBE_NAMES", custom_names)
     _add_probes(ET.SubElement(editor, "CUSTOM_PARAMETERS") if new else editor, recording, new=new)
     node = _processor(chain, "Record Node", RECORD_NODE.split()[-1], library=("", ""))
@@ -149,22 +151,19 @@ def _add_probes(parent: ET.Element, recording: RecordingPlan, *, new: bool) -> N
     for port, insertion in enumerate(recording.insertions, start=1):
         name = insertion.probe if _has_custom_name(insertion) else insertion.serial
         for shank in range(insertion.kind.shanks) if insertion.kind.split else [None]:
-            _add_probe(parent, insertion.kind, insertion.serial, name, port, shank, recording.first_row, new, True)
+            probe = _add_probe(parent, insertion.kind, insertion.serial, name=name, port=port, shank=shank)
+            _add_electrodes(probe, insertion.kind, shank, recording.first_row)
+            if new:
+                probe.set("isEnabled", "1")
     for port, serial in enumerate(recording.idle_serials, start=len(recording.insertions) + 1):
-        _add_probe(parent, NP1, serial, serial, port, None, 0, new, False)
+        probe = _add_probe(parent, NP1, serial, name=serial, port=port, shank=None)
+        _add_electrodes(probe, NP1, None, 0)
+        probe.set("isEnabled", "0")
 
 
 def _add_probe(
-    parent: ET.Element,
-    kind: ProbeKind,
-    serial: str,
-    name: str,
-    port: int,
-    shank: int | None,
-    first_row: int,
-    new: bool,
-    enabled: bool,
-) -> None:
+    parent: ET.Element, kind: ProbeKind, serial: str, *, name: str, port: int, shank: int | None
+) -> ET.Element:
     attributes = {
         "slot": "2",
         "headstage_serial_number": f"2118{port:04d}",
@@ -180,12 +179,14 @@ def _add_probe(
         **({"apGainValue": "500x", "lfpGainValue": "250x"} if kind.lfp else {}),
         "electrodeConfigurationPreset": "NONE",
         "referenceChannel": "Ext" if kind.lfp else "Tip",
-        **({"isEnabled": str(int(enabled))} if new else {}),
     }
-    probe = ET.SubElement(parent, "NP_PROBE", attributes)
-    channels, x, y = _electrodes(kind, shank, first_row)
-    for tag, values in (("CHANNELS", channels), ("ELECTRODE_XPOS", x), ("ELECTRODE_YPOS", y)):
-        suffix = "" if shank is None else f"_{shank}"
+    return ET.SubElement(parent, "NP_PROBE", attributes)
+
+
+def _add_electrodes(probe: ET.Element, kind: ProbeKind, shank: int | None, first_row: int) -> None:
+    suffix = "" if shank is None else f"_{shank}"
+    tables = zip(("CHANNELS", "ELECTRODE_XPOS", "ELECTRODE_YPOS"), _electrodes(kind, shank, first_row), strict=True)
+    for tag, values in tables:
         ET.SubElement(probe, tag, {f"CH{number}{suffix}": value for number, value in enumerate(values)})
 
 
@@ -228,7 +229,3 @@ def _sample_rate(stream: str) -> float:
 
 def _has_custom_name(insertion: Insertion) -> bool:
     return not insertion.probe.startswith("Probe")
-
-
-def _custom(recording: RecordingPlan) -> bool:
-    return any(_has_custom_name(insertion) for insertion in recording.insertions)
