@@ -303,7 +303,13 @@ _TABLE = (
     Rule("R3", "The layer's name says something else", W, "The name was given by who drew the track.", "Check both."),
     Rule("R4", "Two tracks nearly coincide", W, "Two probes cannot be in one place.", "Check for a copied layer."),
     Rule("R5", "The surface recording does not fit", W, "Depths would be taken from a wrong recording.", "Check it."),
-    Rule("R6", "Several usable sortings", I, "Results of two sortings cannot be mixed later.", "Check the chosen one."),
+    Rule(
+        "R6",
+        "Which sorting is used",
+        I,
+        "Results differ between sortings and must not be mixed.",
+        "Check the chosen one.",
+    ),
     Rule(
         "R7", "A recording of another mouse", E, "Its data would be placed in this brain.", "Choose another recording."
     ),

@@ -1,0 +1,264 @@
+"""Checks of the assets that the rows need: sortings, raw recordings, surface recordings, the stitched brain."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from core.asset_names import parse_asset_name, parse_stream_name
+from core.check_index import CheckIndex, RowPlace
+from core.models import Asset, Problem, Recording, Role, Severity, Sorting, SortingStatus
+from core.rules import problem
+from core.slots import recording_day, sorted_stream_of, usable_sortings
+
+SURFACE_SECONDS = 600.0
+"""A surface recording is shorter than this."""
+PASSED_ON = frozenset({"A6", "A7", "A8", "A14"})
+"""Rules of gathered problems that matter to a row; the others are judged here for the chosen assets alone."""
+
+
+def check_assets(index: CheckIndex) -> Iterator[Problem]:
+    """Every problem of the assets that the manifest's rows name."""
+    if index.subject is None:
+        yield problem(
+            "A13",
+            f"No assets of mouse {index.state.subject or '(unknown)'} are known, so no recording could be checked.",
+            cure="Open the mouse in a library that has its recordings.",
+        )
+        return
+    yield from _stitched(index)
+    for name, numbers in index.by_sorting.items():
+        if name:
+            yield from _sorting(index, name, numbers)
+    for name, numbers in index.by_recording.items():
+        if name:
+            yield from _one_sorting(index, numbers)
+            yield from _surface(index, numbers)
+
+
+# --- the brain --------------------------------------------------------------------------------
+
+
+def _stitched(index: CheckIndex) -> Iterator[Problem]:
+    for name in dict.fromkeys(image.asset for image in index.state.images if image.asset):
+        found = [each for each in index.stitched if each.asset.name == name]
+        if not found:
+            yield problem("A13", f"The state's brain {name} is not in this library.", measured=name)
+        if len({each.asset.id for each in found}) > 1:
+            yield problem("A9", f"{len(found)} assets are named {name}.", severity=Severity.ERROR, measured=len(found))
+        for each in found:
+            yield from _ready(each.asset)
+            yield from each.problems
+
+
+def _ready(asset: Asset, place: RowPlace | None = None) -> Iterator[Problem]:
+    if asset.state != "ready":
+        reason = f": {asset.failure_reason}" if asset.failure_reason else ""
+        message = f"{asset.name} is {asset.state}{reason}."
+        yield problem("A10", message, **place) if place else problem("A10", message)
+
+
+# --- sortings ---------------------------------------------------------------------------------
+
+
+def _sorting(index: CheckIndex, name: str, numbers: list[int]) -> Iterator[Problem]:
+    place = index.at(numbers[0])
+    mouse = index.rows[numbers[0]].mouseid
+    parsed = parse_asset_name(name)
+    if parsed is not None and parsed.subject != mouse:
+        yield problem(
+            "R7",
+            f"{name} is of mouse {parsed.subject}, the row of {mouse}.",
+            column="sorted_recording",
+            measured=parsed.subject,
+            threshold=mouse,
+            **place,
+        )
+    found = index.sortings.get(name, [])
+    if not found:
+        near = difflib.get_close_matches(name, index.sortings, n=1, cutoff=0.8)
+        alike = f"; the nearest is {near[0]}" if near else ""
+        yield problem("A13", f"There is no sorted asset {name}{alike}.", column="sorted_recording", **place)
+        return
+    if len(found) > 1:
+        yield problem(
+            "A9",
+            f"{len(found)} sorted assets are named {name}.",
+            severity=Severity.ERROR,
+            column="sorted_recording",
+            measured=len(found),
+            threshold=1,
+            **place,
+        )
+    recording, sorting = found[0]
+    yield from _status(recording, sorting, place)
+    yield from _raw(index, recording, place)
+    yield from (each for each in (*sorting.asset.problems, *recording.problems) if each.rule in PASSED_ON)
+    for number in numbers:
+        yield from _stream(index, sorting, number)
+
+
+def _status(recording: Recording, sorting: Sorting, place: RowPlace) -> Iterator[Problem]:
+    name = sorting.asset.name
+    yield from _ready(sorting.asset, place)
+    if sorting.status is SortingStatus.ERROR:
+        yield problem(
+            "R6",
+            f"The chosen sorting {name} failed: {sorting.reason or 'no reason is known'}",
+            severity=Severity.ERROR,
+            cure="Choose another sorting of this recording, or sort it again.",
+            column="sorted_recording",
+            **place,
+        )
+        return
+    if sorting.status is SortingStatus.PARTIAL:
+        yield problem("A4", f"{name} is partial: {sorting.reason}", column="sorted_recording", **place)
+    usable = len(usable_sortings(recording))
+    if usable > 1:
+        yield problem(
+            "R6",
+            f"{recording.name} has {usable} usable sortings; chosen is {name}.",
+            column="sorted_recording",
+            measured=usable,
+            threshold=1,
+            **place,
+        )
+
+
+def _raw(index: CheckIndex, recording: Recording, place: RowPlace) -> Iterator[Problem]:
+    if recording.raw is None:
+        yield problem("A1", f"The raw asset of {recording.name} is missing.", column="sorted_recording", **place)
+        return
+    yield from _ready(recording.raw, place)
+    if recording.role is Role.SURFACE:
+        yield problem(
+            "R5",
+            f"{recording.name} looks like a surface recording itself ({recording.role_reason}).",
+            cure="Map the main recording of that day, unless you mean this one.",
+            column="sorted_recording",
+            **place,
+        )
+    if recording.raw.name != place["recording"]:
+        yield problem(
+            "A8",
+            f"The sorting was made from {recording.raw.name}, its name says {place['recording']}.",
+            cure="The asset it was made from is used, under the name that the converter looks for.",
+            column="sorted_recording",
+            **place,
+        )
+    imaging = parse_asset_name(index.state.acquisition or "")
+    day = recording_day(recording)
+    if imaging is not None and day > imaging.date:
+        yield problem(
+            "R7",
+            f"The recording is of {day}, after the brain was imaged on {imaging.date}.",
+            severity=Severity.WARNING,
+            cure="Check that the recording is of this mouse.",
+            measured=day,
+            threshold=imaging.date,
+            **place,
+        )
+
+
+def _stream(index: CheckIndex, sorting: Sorting, number: int) -> Iterator[Problem]:
+    collection = index.rows[number].ephys_collection
+    if not collection or sorted_stream_of(sorting, collection) is not None:
+        return
+    tokens = [stream.token for stream in sorting.streams]
+    parsed = collection.removesuffix("-AP").removesuffix("-LFP")
+    near = next((token for token in tokens if token.lower() == parsed.strip().lower()), None)
+    if near is not None and collection.endswith(("-AP", "-LFP")):
+        return  # named by the check of the row itself
+    there = f"it is spelt {near}" if near else f"it has {', '.join(tokens) or 'no stream'}"
+    yield problem(
+        "M13" if near else "A15",
+        f"{sorting.asset.name} has no stream {collection!r}; {there}.",
+        column="ephys_collection",
+        measured=collection,
+        **index.at(number),
+    )
+
+
+def _one_sorting(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
+    """Rows of one recording from two sortings: their units would be mixed."""
+    first = index.rows[numbers[0]].sorted_recording
+    other = next((number for number in numbers if index.rows[number].sorted_recording != first), None)
+    if other is not None:
+        yield problem(
+            "R6",
+            f"Rows of one recording use two sortings, {first} and {index.rows[other].sorted_recording}.",
+            severity=Severity.CONFIRM,
+            cure="Use one sorting for all rows of the recording, or confirm that you mean both.",
+            column="sorted_recording",
+            **index.at(other),
+        )
+
+
+# --- surface recordings -----------------------------------------------------------------------
+
+
+def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
+    row = index.rows[numbers[0]]
+    chosen = index.chosen(row.sorted_recording)
+    if chosen is None:
+        return
+    recording, place = chosen[0], index.at(numbers[0])
+    name = row.surface_finding
+    if not name:
+        if recording.surface:
+            yield _misfit(f"{recording.surface} looks like its surface recording ({recording.surface_reason}).", place)
+        return
+    surface = index.recordings.get(name) or next(
+        (each for each in index.recordings.values() if each.raw is not None and each.raw.name == name), None
+    )
+    if surface is None or surface.raw is None:
+        yield _misfit(f"There is no raw asset of the surface recording {name}.", place, Severity.ERROR)
+        return
+    if surface.name == recording.name:
+        yield _misfit("The recording is named as its own surface recording.", place, Severity.ERROR)
+        return
+    yield from _ready(surface.raw, place)
+    if not (surface.start and recording.start):
+        yield _misfit(f"It is not known when {name} and {recording.name} were recorded.", place)
+    elif recording_day(surface) != recording_day(recording):
+        yield _misfit(f"{name} is of another day than {recording.name}.", place)
+    elif surface.start < recording.start:
+        yield _misfit(f"{name} was recorded before {recording.name}.", place)
+    if surface.role is Role.MAIN:
+        yield _misfit(f"{name} looks like a main recording ({surface.role_reason}).", place)
+    if surface.duration_s is not None and surface.duration_s >= SURFACE_SECONDS:
+        yield _misfit(
+            f"{name} lasts {surface.duration_s:.0f} s; surface recordings are shorter than {SURFACE_SECONDS:.0f} s.",
+            place,
+            measured=surface.duration_s,
+            threshold=SURFACE_SECONDS,
+        )
+    # Blocks are merged by the full name; another record node or probe name does not merge.
+    used = {index.rows[number].ephys_collection for number in numbers}
+    lacking = [full for full in recording.streams if _token(full) in used and full not in surface.streams]
+    if surface.streams and lacking:
+        yield _misfit(f"{name} does not hold the stream {', '.join(lacking)}.", place)
+
+
+def _token(full: str) -> str | None:
+    parsed = parse_stream_name(full)
+    return parsed.token if parsed is not None and parsed.is_spikes else None
+
+
+def _misfit(
+    message: str,
+    place: RowPlace,
+    severity: Severity = Severity.WARNING,
+    measured: float | None = None,
+    threshold: float | None = None,
+) -> Problem:
+    return problem(
+        "R5",
+        message,
+        severity=severity,
+        cure="Choose the surface recording of this day, or none.",
+        column="surface_finding",
+        measured=measured,
+        threshold=threshold,
+        **place,
+    )

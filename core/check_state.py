@@ -1,0 +1,120 @@
+"""Checks of the layers that are mapped: they exist, are tracks, and mean what the converter takes them for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from core.check_index import CheckIndex, RowPlace
+from core.models import AnnotationLayer, LayerKind, Problem, Severity
+from core.rules import problem
+
+FEWEST_POINTS = 2
+"""A line needs this many."""
+FEW_POINTS = 4
+"""Fewer than this bend with every click."""
+MANY_POINTS = 200
+SAME_SCALE = 1e-3
+"""Scales count as equal when they differ by less than this share."""
+
+
+def check_state(index: CheckIndex) -> Iterator[Problem]:
+    """Problems of the state as a whole and of every mapped layer."""
+    yield from index.state.problems
+    for name, numbers in index.by_track.items():
+        if not name:
+            continue
+        place = index.at(numbers[0])
+        layers = index.layers.get(name, [])
+        if not layers:
+            yield _no_layer(index, name, place)
+            continue
+        own = list(_layer(index, layers, place))
+        yield from own
+        # Judged here with more knowledge than the state alone has: the severity of a mapped layer, the true voxel.
+        judged = {each.rule for each in own} | {"N13", "N16"} | ({"N10"} if index.frame else set())
+        for known in layers[0].problems:
+            if known.rule not in judged:
+                where = replace(known.where, row=place["row"], track=name, recording=place["recording"])
+                yield replace(known, where=where)
+
+
+def _no_layer(index: CheckIndex, name: str, place: RowPlace) -> Problem:
+    near = difflib.get_close_matches(name, index.layers, n=1, cutoff=0.8)
+    alike = f"; the nearest is {near[0]!r}" if near else ""
+    return problem(
+        "N8",
+        f"The state has no annotation layer of exactly this name: {name!r}{alike}.",
+        column="histology_track_id",
+        measured=0,
+        threshold=1,
+        **place,
+    )
+
+
+def _layer(index: CheckIndex, layers: list[AnnotationLayer], place: RowPlace) -> Iterator[Problem]:
+    layer = layers[0]
+    if len(layers) > 1:
+        yield problem(
+            "N8",
+            f"The state has {len(layers)} annotation layers named {layer.name!r}.",
+            column="histology_track_id",
+            measured=len(layers),
+            threshold=1,
+            **place,
+        )
+    if layer.kind in (LayerKind.EMPTY, LayerKind.NOT_POINTS, LayerKind.SERVER_SIDE):
+        yield problem("N15", f"The layer {layer.name!r} cannot be converted: {layer.reason}", **place)
+        return
+    if layer.kind is LayerKind.LANDMARKS:
+        yield problem("N13", f"The layer {layer.name!r} looks like landmarks: {layer.reason}", **place)
+    if layer.kind is LayerKind.ARCHIVED:
+        yield problem("N16", f"The layer {layer.name!r} is archived.", **place)
+    yield from _point_count(len(layer.points), place)
+    yield from _scale(index, layer, place)
+
+
+def _point_count(count: int, place: RowPlace) -> Iterator[Problem]:
+    if count < FEW_POINTS:
+        too_few = count < FEWEST_POINTS
+        yield problem(
+            "T1",
+            f"The track has {count} point{'' if count == 1 else 's'}.",
+            severity=Severity.ERROR if too_few else Severity.WARNING,
+            measured=count,
+            threshold=FEWEST_POINTS if too_few else FEW_POINTS,
+            **place,
+        )
+    elif count > MANY_POINTS:
+        yield problem(
+            "T1",
+            f"The track has {count} points, many for a line.",
+            severity=Severity.INFO,
+            cure="Nothing to do, unless several tracks were drawn into one layer.",
+            measured=count,
+            threshold=MANY_POINTS,
+            **place,
+        )
+
+
+def _scale(index: CheckIndex, layer: AnnotationLayer, place: RowPlace) -> Iterator[Problem]:
+    """The layer's voxel against the image's: the converter takes the numbers for full-resolution voxels."""
+    if index.frame is None:
+        return
+    true = dict(zip("xyz", index.frame.scale_level0_um_xyz, strict=True))
+    differ = {}
+    for axis, voxel in true.items():
+        own = layer.scale_um(axis)
+        if own is not None and abs(own - voxel) > SAME_SCALE * voxel:
+            differ[axis] = own
+    if differ:
+        mine = ", ".join(f"{axis} {value:g}" for axis, value in differ.items())
+        image = ", ".join(f"{axis} {true[axis]:g}" for axis in differ)
+        yield problem(
+            "N10",
+            f"The layer's voxels are {mine} um, the image's {image} um.",
+            measured=mine,
+            threshold=image,
+            **place,
+        )

@@ -1,0 +1,246 @@
+"""Checks of the drawn points: inside the image, straight, in order, of a probe's length, not on top of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from core.check_index import CheckIndex
+from core.models import AnnotationLayer, ImageFrame, Points, Problem
+from core.rules import problem
+
+LINE_RESIDUAL_UM = 150.0
+"""Largest distance of a point from the track's straight line."""
+LINE_RESIDUAL_GRAVE_UM = 500.0
+"""From here on it is hardly one track."""
+BACKSTEP_UM = 50.0
+"""How far a point may lie behind the one before it: hand jitter."""
+GAP_UM = 1_500.0
+SHORTEST_UM = 500.0
+LONGEST_UM = 10_000.0
+"""The length of a Neuropixels shank."""
+STEEPEST_SHARE = 0.5
+"""Least part of a track's length that must go in depth."""
+SAME_PLACE_UM = 100.0
+"""Mean distance under which two tracks of one recording coincide."""
+MOST_PAIRS = 50
+"""Coinciding pairs that are listed per recording."""
+_SAMPLES = np.linspace(0.0, 1.0, 8)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lines:
+    """Straight lines through n tracks, computed for all of them at once."""
+
+    names: tuple[str, ...]
+    ends_um_zyx: Floats
+    """(n, 2, 3) ends of each line, in um along the image's z, y, x."""
+    residual_um: Floats
+    """(n,) largest distance of a point from its line."""
+    length_um: Floats
+    backstep_um: Floats
+    """(n,) longest step against the direction of drawing."""
+    gap_um: Floats
+    """(n,) largest gap between neighbours along the line."""
+    first_um_zyx: Floats
+    """(n, 3) first and last point as drawn."""
+    last_um_zyx: Floats
+
+
+def check_tracks(index: CheckIndex) -> Iterator[Problem]:
+    """Every problem of the mapped tracks' geometry."""
+    mapped = [index.layers[name][0] for name in index.by_track if name in index.layers]
+    if index.frame is not None:
+        yield from _outside(index, mapped, index.frame)
+    lines = _fit(mapped, index.frame)
+    if lines is None:
+        return
+    for i, name in enumerate(lines.names):
+        yield from _shape(index, lines, i, name)
+    if index.frame is not None:
+        yield from _depth(index, lines, index.frame)
+    yield from _coinciding(index, lines)
+
+
+# --- in the image -------------------------------------------------------------------------------
+
+
+def _outside(index: CheckIndex, layers: list[AnnotationLayer], frame: ImageFrame) -> Iterator[Problem]:
+    shape = np.asarray(frame.shape_level0_zyx, dtype=np.float64)
+    if shape.min() <= 0:
+        return
+    for layer in layers:
+        points = layer.points_level0_zyx
+        if len(points) == 0:
+            continue
+        out = ((points < -0.5) | (points > shape - 0.5)).any(axis=1)
+        if out.any():
+            worst = points[out][0]
+            yield problem(
+                "T8",
+                f"{int(out.sum())} of {len(points)} points lie outside the image, "
+                f"e.g. x {worst[2]:.0f}, y {worst[1]:.0f}, z {worst[0]:.0f}.",
+                measured=int(out.sum()),
+                threshold="x {2:.0f}, y {1:.0f}, z {0:.0f}".format(*shape),
+                **index.at(index.by_track[layer.name][0]),
+            )
+
+
+# --- lines --------------------------------------------------------------------------------------
+
+
+def _fit(layers: list[AnnotationLayer], frame: ImageFrame | None) -> _Lines | None:
+    names, clouds = [], []
+    for layer in layers:
+        points_um = _points_um_zyx(layer, frame)
+        if points_um is not None and len(points_um) >= 2:
+            names.append(layer.name)
+            clouds.append(points_um)
+    if not clouds:
+        return None
+    counts = np.array([len(cloud) for cloud in clouds])
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+    owner = np.repeat(np.arange(len(clouds)), counts)
+    points = np.concatenate(clouds)
+    centres = np.add.reduceat(points, starts) / counts[:, None]
+    offsets = points - centres[owner]
+    spread = np.add.reduceat(offsets[:, :, None] * offsets[:, None, :], starts)
+    directions = np.linalg.eigh(spread)[1][:, :, 2]
+    # One sense for all, so that tracks drawn in opposite order can be compared.
+    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
+    directions = directions * np.where(largest < 0, -1.0, 1.0)
+    along = (offsets * directions[owner]).sum(axis=1)
+    residual = np.linalg.norm(offsets - along[:, None] * directions[owner], axis=1)
+    low, high = np.minimum.reduceat(along, starts), np.maximum.reduceat(along, starts)
+    ends = centres[:, None, :] + np.stack([low, high], axis=1)[:, :, None] * directions[:, None, :]
+    lasts = starts + counts - 1
+    sense = np.where(along[lasts] < along[starts], -1.0, 1.0)
+    inner = np.ones(len(points), dtype=bool)
+    inner[starts] = False
+    steps = np.diff(along, prepend=along[0])
+    order = np.lexsort((along, owner))
+    gaps = np.diff(along[order], prepend=along[order][0])
+    return _Lines(
+        names=tuple(names),
+        ends_um_zyx=ends,
+        residual_um=np.maximum.reduceat(residual, starts),
+        length_um=high - low,
+        backstep_um=np.maximum.reduceat(np.where(inner, -steps * sense[owner], 0.0), starts),
+        gap_um=np.maximum.reduceat(np.where(inner, gaps, 0.0), starts),
+        first_um_zyx=points[starts],
+        last_um_zyx=points[lasts],
+    )
+
+
+def _points_um_zyx(layer: AnnotationLayer, frame: ImageFrame | None) -> Points | None:
+    """(n, 3) points in um along the image's z, y, x; None when no scale is known."""
+    if frame is not None:
+        scale_xyz: tuple[float | None, ...] = frame.scale_level0_um_xyz
+    else:
+        scale_xyz = tuple(layer.scale_um(axis) for axis in "xyz")
+    known = [scale for scale in reversed(scale_xyz) if scale is not None]
+    return layer.points_level0_zyx * np.array(known) if len(known) == 3 else None
+
+
+def _shape(index: CheckIndex, lines: _Lines, i: int, name: str) -> Iterator[Problem]:
+    place = index.at(index.by_track[name][0])
+    residual, length = float(lines.residual_um[i]), float(lines.length_um[i])
+    if residual > LINE_RESIDUAL_UM:
+        grave = residual > LINE_RESIDUAL_GRAVE_UM
+        more = "; this is hardly one track" if grave else ""
+        yield problem(
+            "T2",
+            f"A point lies {residual:.0f} um from the track's straight line{more}.",
+            measured=round(residual, 1),
+            threshold=LINE_RESIDUAL_GRAVE_UM if grave else LINE_RESIDUAL_UM,
+            **place,
+        )
+    if lines.backstep_um[i] > BACKSTEP_UM:
+        yield problem(
+            "T3",
+            f"The points go back by {lines.backstep_um[i]:.0f} um along the track.",
+            measured=round(float(lines.backstep_um[i]), 1),
+            threshold=BACKSTEP_UM,
+            **place,
+        )
+    if lines.gap_um[i] > GAP_UM:
+        yield problem(
+            "T4",
+            f"There is a gap of {lines.gap_um[i]:.0f} um between points.",
+            measured=round(float(lines.gap_um[i]), 1),
+            threshold=GAP_UM,
+            **place,
+        )
+    if not SHORTEST_UM <= length <= LONGEST_UM:
+        short = length < SHORTEST_UM
+        yield problem(
+            "T5",
+            f"The track is {length:.0f} um long, {'very short' if short else 'longer than a probe'}.",
+            measured=round(length, 1),
+            threshold=SHORTEST_UM if short else LONGEST_UM,
+            **place,
+        )
+
+
+def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Problem]:
+    axis = next((i for i, letter in enumerate(reversed(frame.directions_xyz)) if letter in "SI"), None)
+    if axis is None:
+        return
+    up = 1.0 if frame.directions_xyz[2 - axis] == "S" else -1.0
+    depth = np.abs(lines.ends_um_zyx[:, 1, axis] - lines.ends_um_zyx[:, 0, axis])
+    rise = up * (lines.last_um_zyx[:, axis] - lines.first_um_zyx[:, axis])
+    share = depth / np.maximum(lines.length_um, 1e-9)
+    for i, name in enumerate(lines.names):
+        place = index.at(index.by_track[name][0])
+        if share[i] < STEEPEST_SHARE and lines.length_um[i] > 0:
+            yield problem(
+                "T9",
+                f"Only {share[i]:.0%} of the track's length goes in depth.",
+                measured=round(float(share[i]), 3),
+                threshold=STEEPEST_SHARE,
+                **place,
+            )
+        elif rise[i] > BACKSTEP_UM:
+            yield problem(
+                "T3",
+                f"The first point lies {rise[i]:.0f} um deeper than the last: the track was drawn from the tip.",
+                measured=round(float(rise[i]), 1),
+                threshold=BACKSTEP_UM,
+                **place,
+            )
+
+
+# --- two tracks in one place --------------------------------------------------------------------
+
+
+def _coinciding(index: CheckIndex, lines: _Lines) -> Iterator[Problem]:
+    number = {name: i for i, name in enumerate(lines.names)}
+    starts, ends = lines.ends_um_zyx[:, :1], lines.ends_um_zyx[:, 1:]
+    samples = starts + (ends - starts) * _SAMPLES[None, :, None]
+    for rows in index.by_recording.values():
+        tracks = dict.fromkeys(index.rows[row].histology_track_id for row in rows)
+        members = [number[track] for track in tracks if track in number]
+        if len(members) < 2:
+            continue
+        # The mean distance of two tracks is never less than the distance of their means.
+        near = cKDTree(samples[members].mean(axis=1)).query_pairs(SAME_PLACE_UM, output_type="ndarray")
+        if len(near) == 0:
+            continue
+        one, other = np.asarray(members)[near[:, 0]], np.asarray(members)[near[:, 1]]
+        distance = np.linalg.norm(samples[one] - samples[other], axis=2).mean(axis=1)
+        close = np.flatnonzero(distance < SAME_PLACE_UM)
+        for pair in close[:MOST_PAIRS]:
+            a, b = lines.names[one[pair]], lines.names[other[pair]]
+            yield problem(
+                "R4",
+                f"The tracks {a!r} and {b!r} lie {distance[pair]:.0f} um apart on average.",
+                measured=round(float(distance[pair]), 1),
+                threshold=SAME_PLACE_UM,
+                **index.at(index.by_track[b][0]),
+            )

@@ -1,0 +1,55 @@
+"""The door to every check of a mapping: all problems at once, each with its rule, its place and its cure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.check_assets import check_assets
+from core.check_index import build_index
+from core.check_rows import check_rows
+from core.check_state import check_state
+from core.check_tracks import check_tracks
+from core.check_usage import check_usage
+from core.manifest import ManifestTable
+from core.manifest_rows import ManifestRow
+from core.models import Mapping, Problem, Severity, State, Subject
+
+_GRAVITY = {Severity.ERROR: 0, Severity.CONFIRM: 1, Severity.WARNING: 2, Severity.INFO: 3}
+
+
+def check_mapping(
+    rows: Sequence[ManifestRow], *, state: State, subject: Subject | None, mapping: Mapping | None = None
+) -> tuple[Problem, ...]:
+    """Every problem of a manifest, gravest first; within a severity the manifest as a whole first, then by row.
+
+    Args:
+        rows: The manifest.
+        state: The Neuroglancer state that the rows' tracks are drawn in.
+        subject: What the library has of the mouse; None when it is unknown there, which is an error of its own.
+        mapping: What a person decided besides: streams skipped and layers ignored on purpose.
+    """
+    index = build_index(rows, state, subject, mapping)
+    found = [
+        *check_rows(index),
+        *check_state(index),
+        *check_assets(index),
+        *check_usage(index),
+        *check_tracks(index),
+    ]
+    return _sorted_once(found)
+
+
+def check_table(
+    table: ManifestTable, *, state: State, subject: Subject | None, mapping: Mapping | None = None
+) -> tuple[Problem, ...]:
+    """Every problem of a manifest that was read from a CSV, those of its reading included."""
+    return _sorted_once([*table.problems, *check_mapping(table.rows, state=state, subject=subject, mapping=mapping)])
+
+
+def _sorted_once(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Problems without repeats, gravest first."""
+
+    def order(problem: Problem) -> tuple[int, int]:
+        return _GRAVITY[problem.severity], -1 if problem.where.row is None else problem.where.row
+
+    return tuple(sorted(dict.fromkeys(problems), key=order))
