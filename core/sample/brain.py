@@ -242,7 +242,7 @@ def _zero_warp(cells: int = 6, cell_mm: float = 2.8) -> bytes:
     struct.pack_into("<8f", header, 76, 1.0, cell_mm, cell_mm, cell_mm, 1.0, 1.0, 1.0, 1.0)
     struct.pack_into("<f", header, 108, 352.0)
     struct.pack_into("<B", header, 123, 2)  # millimetres
-    struct.pack_into("<2h", header, 252, 1, 0)
+    struct.pack_into("<2h", header, 252, 1, 1)
     for row in range(3):
         struct.pack_into("<4f", header, 280 + 16 * row, *(cell_mm * (column == row) for column in range(4)))
     header[344:348] = b"n+1\0"
