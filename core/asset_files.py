@@ -1,0 +1,80 @@
+"""Reading an asset's small files, whatever shape they have: bounded bytes, JSON objects, values looked up with care.
+
+AIND's metadata files are written by Python, so they may hold `NaN`, and their schemas change between years. Nothing
+here raises for a value of another kind than expected; a file that is no JSON object at all is an InputError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from core.errors import InputError, NotFoundError
+from core.models import Asset
+from core.platforms.base import AssetReader, Entry
+
+MAX_JSON_BYTES = 16 * 1024 * 1024
+
+
+def read_object(reader: AssetReader, asset: Asset, path: str) -> dict[str, Any]:
+    """A JSON object of an asset.
+
+    Raises:
+        NotFoundError: there is no such file.
+        InputError: it is no JSON object.
+        PlatformError: it cannot be read, or has more than 16 MiB.
+    """
+    data = reader.read_file(asset, path, MAX_JSON_BYTES)
+    where = f"{asset.name}/{path}"
+    cure = "Look at the file; the upload may have been cut short."
+    try:
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"It is no JSON ({error}).", where=where, cure=cure) from error
+    if not isinstance(content, dict):
+        raise InputError("It holds no JSON object.", where=where, cure=cure)
+    return content
+
+
+def list_optional(reader: AssetReader, asset: Asset, path: str) -> tuple[Entry, ...]:
+    """A folder's entries; none when there is no such folder. Raises PlatformError for all else."""
+    try:
+        return reader.list_folder(asset, path)
+    except NotFoundError:
+        return ()
+
+
+def objects(value: object) -> Sequence[dict[str, Any]]:
+    """The JSON objects of a list; a lone object counts as a list of one; anything else as none."""
+    if isinstance(value, dict):
+        return (value,)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
+
+
+def object_of(value: object) -> dict[str, Any]:
+    """The value when it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def text_of(value: object) -> str:
+    """The value when it is text, else ""."""
+    return value if isinstance(value, str) else ""
+
+
+def number_of(value: object) -> float | None:
+    """A finite number, also when it is written as text (schemas write decimals so); else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def count_of(value: object) -> int | None:
+    """A whole number that is not negative, else None."""
+    number = number_of(value)
+    return int(number) if number is not None and number >= 0 and number == int(number) else None

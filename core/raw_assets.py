@@ -1,0 +1,121 @@
+"""A raw ecephys asset: its probes, streams, targets and length, read with few requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.asset_files import list_optional, read_object
+from core.asset_names import parse_stream_name
+from core.errors import NotFoundError, TrackmapperError
+from core.models import Asset, Probe, Problem
+from core.open_ephys import MAX_BYTES, read_settings_xml, read_structure_oebin
+from core.platforms.base import AssetReader, Entry
+from core.rules import problem
+from core.session_metadata import SessionFacts, read_session_facts
+
+_CLIPPED = "ecephys_clipped"
+_COMPRESSED = "ecephys_compressed"
+_NO_SESSION = SessionFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class RawFacts:
+    """What a raw asset holds, and what was found wrong while reading it."""
+
+    asset: Asset
+    has_ephys: bool
+    """None of the rest is known when it has none."""
+    probes: tuple[Probe, ...] = ()
+    """Enabled probes only: the others recorded nothing."""
+    streams: tuple[str, ...] = ()
+    """Full names of the probes' streams, both bands."""
+    session: SessionFacts = _NO_SESSION
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Tokens of the streams that get sorted; of the probes when no stream list could be read."""
+        parsed = [stream for stream in map(parse_stream_name, self.streams) if stream is not None and stream.is_spikes]
+        return tuple(dict.fromkeys(stream.token for stream in parsed)) or tuple(probe.name for probe in self.probes)
+
+
+def read_raw(reader: AssetReader, asset: Asset) -> RawFacts:
+    """Read a raw asset. Whatever is missing or odd becomes a problem, never an exception."""
+    problems = list(asset.problems)
+    if asset.state != "ready":
+        told = f"{asset.name} is {asset.state}" + (f": {asset.failure_reason}" if asset.failure_reason else "") + "."
+        return RawFacts(asset, True, problems=(*problems, problem("A10", told, recording=asset.name)))
+    try:
+        root = {entry.name for entry in reader.list_folder(asset)}
+        inner = {entry.name for entry in list_optional(reader, asset, "ecephys")} if "ecephys" in root else set()
+    except TrackmapperError as error:
+        told = f"The files of {asset.name} cannot be listed: {error.message}"
+        return RawFacts(asset, True, problems=(*problems, problem("A14", told, recording=asset.name)))
+    base = "ecephys/" if inner & {_CLIPPED, _COMPRESSED} else ""
+    folders = inner if base else root
+    if not folders & {_CLIPPED, _COMPRESSED, "settings.xml"}:
+        return RawFacts(asset, False, problems=tuple(problems))
+    clipped = f"{base}{_CLIPPED}"
+    nodes: tuple[Entry, ...] = ()
+    streams: tuple[str, ...] = ()
+    try:
+        nodes = list_optional(reader, asset, clipped) if _CLIPPED in folders else ()
+        if _COMPRESSED in folders:
+            streams = _probe_streams(entry.name for entry in reader.list_folder(asset, f"{base}{_COMPRESSED}"))
+        streams = streams or _streams_of_oebin(reader, asset, clipped, nodes)
+    except TrackmapperError as error:
+        told = f"The streams of {asset.name} cannot be listed: {error.message}"
+        problems.append(problem("A14", told, recording=asset.name))
+    places = [f"{clipped}/{node.name}/settings.xml" for node in nodes if node.is_folder]
+    places += [f"{clipped}/settings.xml"] if any(node.name == "settings.xml" for node in nodes) else []
+    places += ["settings.xml"] if "settings.xml" in root else []
+    probes = _probes(reader, asset, places, problems)
+    return RawFacts(asset, True, probes, streams, _session(reader, asset, root, problems), tuple(problems))
+
+
+def _probes(reader: AssetReader, asset: Asset, places: list[str], problems: list[Problem]) -> tuple[Probe, ...]:
+    """The enabled probes by the first settings.xml that can be read: Record Nodes all keep the same one."""
+    reasons = []
+    for place in places:
+        try:
+            data = reader.read_file(asset, place, MAX_BYTES)
+            return tuple(p for p in read_settings_xml(data, where=f"{asset.name}/{place}") if p.enabled)
+        except NotFoundError:
+            continue
+        except TrackmapperError as error:
+            reasons.append(f"{place}: {error.message}")
+    told = f"{asset.name} has no settings.xml." if not reasons else f"{asset.name}: {' '.join(reasons)}"
+    problems.append(problem("A7", told, recording=asset.name))
+    return ()
+
+
+def _probe_streams(names: Iterable[str]) -> tuple[str, ...]:
+    parsed = (parse_stream_name(name) for name in names)
+    return tuple(dict.fromkeys(stream.full for stream in parsed if stream is not None and stream.is_probe))
+
+
+def _streams_of_oebin(reader: AssetReader, asset: Asset, clipped: str, nodes: Iterable[Entry]) -> tuple[str, ...]:
+    """Streams by each Record Node's first structure.oebin, for assets without compressed data."""
+    streams: list[str] = []
+    for node in nodes:
+        if not node.is_folder:
+            continue
+        path = f"{clipped}/{node.name}/experiment1/recording1/structure.oebin"
+        try:
+            data = reader.read_file(asset, path, MAX_BYTES)
+        except NotFoundError:
+            continue
+        streams += [stream.full for stream in read_structure_oebin(data, where=f"{asset.name}/{path}")]
+    return _probe_streams(streams)
+
+
+def _session(reader: AssetReader, asset: Asset, root: set[str], problems: list[Problem]) -> SessionFacts:
+    for path in ("session.json", "acquisition.json"):
+        if path not in root:
+            continue
+        try:
+            return read_session_facts(read_object(reader, asset, path))
+        except TrackmapperError as error:
+            problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
+    return _NO_SESSION

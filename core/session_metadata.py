@@ -1,0 +1,139 @@
+"""What session.json (aind-data-schema 1) or acquisition.json (2) says of a recording: targets, angles, length, notes.
+
+Names of assemblies and devices are the rig's, not the streams'; a target is matched to a stream only by an equal name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from core.asset_files import number_of, object_of, objects, text_of
+from core.models import Target
+
+_UM = {"micrometer": 1.0, "um": 1.0, "millimeter": 1e3, "mm": 1e3, "centimeter": 1e4, "meter": 1e6}
+_ANGLES = {"arc": "arc_angle", "module": "module_angle", "rotation": "rotation_angle"}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """What the file tells that helps a person to check a mapping."""
+
+    subject: str = ""
+    targets: tuple[Target, ...] = ()
+    duration_s: float | None = None
+    """From the first ephys stream's start to the last one's end; of the whole session when streams have no times."""
+    notes: tuple[str, ...] = ()
+    """Every note of the session and its streams, as written."""
+
+
+def read_session_facts(document: Mapping[str, Any]) -> SessionFacts:
+    """Read a parsed session.json or acquisition.json. What is missing or of another kind is left out."""
+    streams = objects(document.get("data_streams"))
+    targets = [target for stream in streams for target in _targets(stream)]
+    return SessionFacts(
+        subject=text_of(document.get("subject_id")),
+        targets=tuple(targets),
+        duration_s=_duration_s(document, streams),
+        notes=tuple(note for note in map(text_of, _notes(document, streams)) if note),
+    )
+
+
+def _targets(stream: Mapping[str, Any]) -> Iterator[Target]:
+    for module in objects(stream.get("ephys_modules")):
+        yield from _targets_v1(module)
+    for configuration in objects(stream.get("configurations")):
+        if "probes" in configuration or "manipulator" in configuration:
+            yield from _targets_v2(configuration)
+
+
+def _targets_v1(module: Mapping[str, Any]) -> Iterator[Target]:
+    coordinates = object_of(module.get("manipulator_coordinates"))
+    axes = {axis: value for axis in ("x", "y", "z") if (value := number_of(coordinates.get(axis))) is not None}
+    names = [text_of(probe.get("name")) for probe in objects(module.get("ephys_probes"))]
+    for name in [name for name in names if name] or [text_of(module.get("assembly_name"))]:
+        yield Target(
+            probe=name,
+            structure=_structure(module.get("primary_targeted_structure")),
+            angles_deg=_angles_deg(module),
+            manipulator_um=_in_um(axes, coordinates.get("unit")),
+            notes=text_of(module.get("notes")),
+        )
+
+
+def _targets_v2(configuration: Mapping[str, Any]) -> Iterator[Target]:
+    manipulator = object_of(configuration.get("manipulator"))
+    system = object_of(manipulator.get("coordinate_system"))
+    position = object_of(manipulator.get("local_axis_positions")).get("translation")
+    values = [number_of(value) for value in position] if isinstance(position, list) else []
+    named = [text_of(axis.get("name")) for axis in objects(system.get("axes"))]
+    names = named if len(named) == len(values) and all(named) else ["x", "y", "z", "depth"]
+    axes = {name.lower(): value for name, value in zip(names, values, strict=False) if value is not None}
+    module = next(iter(objects(configuration.get("modules"))), {})
+    for probe in objects(configuration.get("probes")):
+        yield Target(
+            probe=text_of(probe.get("device_name")) or text_of(configuration.get("device_name")),
+            structure=_structure(probe.get("primary_targeted_structure")),
+            angles_deg=_angles_deg(module),
+            manipulator_um=_in_um(axes, system.get("axis_unit")),
+            notes=text_of(probe.get("notes")),
+        )
+
+
+def _structure(value: object) -> str:
+    """A brain structure's acronym, else its name; files of different years hold text or an object."""
+    if isinstance(value, dict):
+        return text_of(value.get("acronym")) or text_of(value.get("name"))
+    return text_of(value)
+
+
+def _angles_deg(module: Mapping[str, Any]) -> dict[str, float]:
+    factor = 180 / math.pi if text_of(module.get("angle_unit")).lower().startswith("radian") else 1.0
+    angles = {name: number_of(module.get(key)) for name, key in _ANGLES.items()}
+    return {name: angle * factor for name, angle in angles.items() if angle is not None}
+
+
+def _in_um(axes: Mapping[str, float], unit: object) -> dict[str, float]:
+    """Coordinates in um; none when the unit is named and unknown, for a wrong number is worse than none."""
+    factor = _UM.get(text_of(unit).lower() or "micrometer")
+    return {} if factor is None else {axis: value * factor for axis, value in axes.items()}
+
+
+def _duration_s(document: Mapping[str, Any], streams: object) -> float | None:
+    ephys = [stream for stream in objects(streams) if _is_ephys(stream)]
+    starts = [_time(stream.get("stream_start_time")) for stream in ephys]
+    ends = [_time(stream.get("stream_end_time")) for stream in ephys]
+    if not ephys or None in starts or None in ends:
+        starts = [_time(document.get("session_start_time") or document.get("acquisition_start_time"))]
+        ends = [_time(document.get("session_end_time") or document.get("acquisition_end_time"))]
+    try:
+        seconds = (max(end for end in ends if end) - min(start for start in starts if start)).total_seconds()
+    except (ValueError, TypeError):  # a time is missing, or one has a zone and the other has none
+        return None
+    return seconds if seconds > 0 else None
+
+
+def _is_ephys(stream: Mapping[str, Any]) -> bool:
+    modalities = [*objects(stream.get("stream_modalities")), *objects(stream.get("modalities"))]
+    words = [text_of(modality.get("abbreviation")).lower() for modality in modalities]
+    return "ecephys" in words or bool(objects(stream.get("ephys_modules")))
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text_of(value))
+    except ValueError:
+        return None
+
+
+def _notes(document: Mapping[str, Any], streams: object) -> Iterator[object]:
+    yield document.get("notes")
+    for stream in objects(streams):
+        yield stream.get("notes")
+        for part in [*objects(stream.get("ephys_modules")), *objects(stream.get("configurations"))]:
+            yield part.get("notes")
+            for probe in objects(part.get("probes")):
+                yield probe.get("notes")

@@ -1,0 +1,148 @@
+"""A stitched SmartSPIM asset: its fused channels, where they lie in the brain, and what a conversion would miss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.asset_files import list_optional, object_of, objects, read_object, text_of
+from core.errors import InputError, NotFoundError, TrackmapperError
+from core.geometry import image_frame
+from core.models import Asset, ImageChannel, ImageFrame, Problem, Severity, Stitched
+from core.platforms.base import AssetReader
+from core.rules import problem
+
+IMAGES = "image_tile_fusing/OMEZarr"
+REGISTRATION = "image_atlas_alignment"
+MIN_LEVELS = 4
+MIN_PIPELINE = 3
+_TRANSFORMS = tuple(
+    f"ls_to_template_SyN_{end}" for end in ("0GenericAffine.mat", "1InverseWarp.nii.gz", "1Warp.nii.gz")
+)
+
+
+def channel_name(image_file: str) -> str:
+    """`Ex_639_Em_667` of `Ex_639_Em_667.ome.zarr` or `Ex_639_Em_667.zarr`."""
+    return image_file.removesuffix(".zarr").removesuffix(".ome")
+
+
+def read_stitched(reader: AssetReader, asset: Asset) -> Stitched:
+    """Read a stitched asset. Whatever is missing or odd becomes a problem, never an exception."""
+    problems = list(asset.problems)
+    if asset.state != "ready":
+        told = f"{asset.name} is {asset.state}" + (f": {asset.failure_reason}" if asset.failure_reason else "") + "."
+        return Stitched(asset, (), (*problems, problem("A10", told, recording=asset.name)))
+    try:
+        root = {entry.name for entry in reader.list_folder(asset)}
+        names = [entry.name for entry in list_optional(reader, asset, IMAGES) if entry.name.endswith(".zarr")]
+        registered = _registered(reader, asset) if REGISTRATION in root else {}
+    except TrackmapperError as error:
+        told = f"The files of {asset.name} cannot be listed: {error.message}"
+        return Stitched(asset, (), (*problems, problem("A14", told, recording=asset.name)))
+    metadata = _optional(reader, asset, "metadata.nd.json", root, problems)
+    acquisition = _optional(reader, asset, "acquisition.json", root, problems)
+    axes = acquisition if objects(acquisition.get("axes")) else object_of(metadata.get("acquisition"))
+    channels = tuple(_channel(reader, asset, name, axes, problems) for name in names)
+    lacks = _lacks(channels, root, _optional(reader, asset, "processing.json", root, problems), registered)
+    for what in lacks:
+        told = f"{asset.name}: {what}."
+        cure = "A conversion in image space does not need it; the full converter stops."
+        if not channels:
+            cure = "Nothing can be converted with this asset; choose another one."
+        problems.append(problem("A11", told, severity=Severity.WARNING, cure=cure, recording=asset.name))
+    return Stitched(asset, channels, tuple(problems))
+
+
+def _channel(
+    reader: AssetReader, asset: Asset, name: str, acquisition: Mapping[str, Any], problems: list[Problem]
+) -> ImageChannel:
+    path = f"{IMAGES}/{name}"
+    frame: ImageFrame | None = None
+    try:
+        attributes, shape = _zarr(reader, asset, path)
+        frame = image_frame(attributes, shape, dict(acquisition) or None)
+    except TrackmapperError as error:
+        told = f"Where image {name} of {asset.name} lies is not known: {error}"
+        problems.append(problem("A14", told, recording=asset.name))
+    return ImageChannel(channel_name(name), path, frame)
+
+
+def _zarr(reader: AssetReader, asset: Asset, path: str) -> tuple[dict[str, Any], tuple[int, int, int]]:
+    """The multiscales attributes and the z, y, x size of the finest level, for zarr formats 2 and 3.
+
+    Raises:
+        PlatformError, InputError: they are missing or cannot be read.
+    """
+    try:
+        attributes, level_file = read_object(reader, asset, f"{path}/.zattrs"), ".zarray"
+    except NotFoundError:
+        attributes = object_of(read_object(reader, asset, f"{path}/zarr.json").get("attributes"))
+        attributes, level_file = object_of(attributes.get("ome")) or attributes, "zarr.json"
+    multiscale = next(iter(objects(attributes.get("multiscales"))), {})
+    finest = next((text_of(level.get("path")) for level in objects(multiscale.get("datasets"))), "") or "0"
+    shape = read_object(reader, asset, f"{path}/{finest}/{level_file}").get("shape")
+    names = [text_of(axis.get("name")).lower() for axis in objects(multiscale.get("axes"))]
+    if not isinstance(shape, list) or len(shape) != len(names) or not {"z", "y", "x"} <= set(names):
+        raise InputError(
+            f"Its shape {shape} and its axes {names} do not fit each other.",
+            where=f"{asset.name}/{path}",
+            cure="Check the image's .zattrs and .zarray.",
+        )
+    sizes = [shape[names.index(axis)] for axis in "zyx"]
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise InputError(
+            f"It has the impossible shape {shape}.",
+            where=f"{asset.name}/{path}",
+            cure="Check the image's .zarray.",
+        )
+    return attributes, (sizes[0], sizes[1], sizes[2])
+
+
+def _registered(reader: AssetReader, asset: Asset) -> dict[str, set[str]]:
+    """Channel folder of the registration -> its file names."""
+    return {
+        entry.name: {file.name for file in reader.list_folder(asset, f"{REGISTRATION}/{entry.name}")}
+        for entry in reader.list_folder(asset, REGISTRATION)
+        if entry.is_folder
+    }
+
+
+def _lacks(
+    channels: tuple[ImageChannel, ...], root: set[str], processing: Mapping[str, Any], registered: dict[str, set[str]]
+) -> list[str]:
+    """What the full converter needs and the asset has not."""
+    lacks = []
+    if not channels:
+        lacks.append(f"it has no image in {IMAGES}")
+    lacks += [
+        f"image {channel.name} has {channel.frame.levels} resolution levels, fewer than {MIN_LEVELS}"
+        for channel in channels
+        if channel.frame is not None and channel.frame.levels < MIN_LEVELS
+    ]
+    lacks += [
+        f"image {channel.name} is named .ome.zarr, which the full converter does not find"
+        for channel in channels
+        if channel.path.endswith(".ome.zarr")
+    ]
+    lacks += [f"it has no {name}" for name in ("metadata.nd.json", "processing.json") if name not in root]
+    version = object_of(processing.get("processing_pipeline")).get("pipeline_version")
+    major = str(version).partition(".")[0].removeprefix("v")
+    if "processing.json" in root and not (major.isdecimal() and int(major) >= MIN_PIPELINE):
+        lacks.append(f"its pipeline version is {version or 'not given'}, not {MIN_PIPELINE} or later")
+    registrations = {name: files for name, files in registered.items() if files & set(_TRANSFORMS)}
+    if not registrations:
+        lacks.append(f"it has no registration to the template in {REGISTRATION}")
+    for name, files in sorted(registrations.items()):
+        if missing := [file for file in _TRANSFORMS if file not in files]:
+            lacks.append(f"the registration of {name} has no {', '.join(missing)}")
+    return lacks
+
+
+def _optional(reader: AssetReader, asset: Asset, path: str, root: set[str], problems: list[Problem]) -> dict[str, Any]:
+    if path not in root:
+        return {}
+    try:
+        return read_object(reader, asset, path)
+    except TrackmapperError as error:
+        problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
+        return {}
