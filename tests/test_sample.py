@@ -148,6 +148,16 @@ def test_a_folder_of_somebody_else_is_refused_and_left_alone(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["library"]
 
 
+def test_a_marker_that_points_elsewhere_is_refused(tmp_path, copied):
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    marker = copied / ".trackmapper-sample.json"
+    marker.write_text(json.dumps({**json.loads(marker.read_text()), "seed": 9, "items": ["library/../../mine.txt"]}))
+    with pytest.raises(InputError, match="holds no sample"):
+        write_sample(copied, sizes=SMALL)
+    assert mine.read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     "sizes",
     [Sizes(units_per_stream=0), Sizes(points_per_track=(9, 8)), Sizes(image_levels=(6,)), Sizes(extra_recordings=-1)],

@@ -99,7 +99,11 @@ def _read_marker(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         marker = json.loads((folder / _MARKER).read_bytes())
-        return {**marker, "items": [str(item) for item in marker["items"]]}
+        items = [str(item) for item in marker["items"]]
+        # The items may be removed, so none may lead out of the sample's own folders.
+        if not all(item.startswith(("library/", "manifests/")) and ".." not in item.split("/") for item in items):
+            raise ValueError(items)
+        return {**marker, "items": items}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             "The folder is not empty and holds no sample.", where=str(folder), cure="Choose a new folder."
