@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from core.asset_names import parse_asset_name, parse_stream_name
-from core.check_index import CheckIndex, RowPlace
+from core.check_index import CheckIndex, RowPlace, nearest
 from core.models import Asset, Problem, Recording, Role, Severity, Sorting, SortingStatus
 from core.rules import problem
 from core.slots import recording_day, sorted_stream_of, usable_sortings
@@ -76,8 +75,8 @@ def _sorting(index: CheckIndex, name: str, numbers: list[int]) -> Iterator[Probl
         )
     found = index.sortings.get(name, [])
     if not found:
-        near = difflib.get_close_matches(name, index.sortings, n=1, cutoff=0.8)
-        alike = f"; the nearest is {near[0]}" if near else ""
+        near = nearest(name, index.sortings)
+        alike = f"; the nearest is {near}" if near else ""
         yield problem("A13", f"There is no sorted asset {name}{alike}.", column="sorted_recording", **place)
         return
     if len(found) > 1:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from core.manifest_rows import ManifestRow
 from core.models import AnnotationLayer, ImageFrame, Mapping, Recording, Sorting, State, Stitched, Subject
+
+MOST_COMPARED = 100
+"""Names that are compared for a hint."""
 
 
 class RowPlace(TypedDict):
@@ -94,3 +98,10 @@ def _frame(state: State, stitched: Sequence[Stitched]) -> ImageFrame | None:
     frames = [(channel.name in shown, channel.frame) for each in stitched for channel in each.channels if channel.frame]
     frames.sort(key=lambda each: not each[0])
     return frames[0][1] if frames else None
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name most like `name`, for a hint; None when none is, or when there are too many to compare."""
+    if len(known) > MOST_COMPARED:
+        return None
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.8)), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterator
+from functools import lru_cache
 
 from core.check_index import CheckIndex
 from core.manifest import format_problem, round_trip_problems
@@ -40,7 +41,7 @@ def is_safe_asset_name(name: str) -> bool:
 
 def _cells(index: CheckIndex, number: int, row: ManifestRow) -> Iterator[Problem]:
     for column in REQUIRED:
-        if not row.cell(column).strip():
+        if not getattr(row, column).strip():
             yield problem("M3", f"{column} is blank.", column=column, **index.at(number))
     wrong_format = format_problem(number, row)
     if wrong_format:
@@ -68,11 +69,12 @@ def _cells(index: CheckIndex, number: int, row: ManifestRow) -> Iterator[Problem
             **index.at(number),
         )
     for column in ("histology_track_id", "ephys_collection", "logical_probe"):
-        fault = _text_fault(row.cell(column))
+        text = getattr(row, column)
+        fault = _text_fault(text)
         if fault:
-            yield problem("M9", f"{column} {row.cell(column)!r} {fault}.", column=column, **index.at(number))
+            yield problem("M9", f"{column} {text!r} {fault}.", column=column, **index.at(number))
     for column in ("mouseid", "sorted_recording", "surface_finding"):
-        name = row.cell(column)
+        name = getattr(row, column)
         if name.strip() and not is_safe_asset_name(name):
             yield problem(
                 "M9",
@@ -83,6 +85,7 @@ def _cells(index: CheckIndex, number: int, row: ManifestRow) -> Iterator[Problem
             )
 
 
+@lru_cache(maxsize=4096)
 def _text_fault(text: str) -> str:
     """What makes a text unfit for a file name; "" when nothing does."""
     if text != text.strip():

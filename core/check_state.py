@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.check_index import CheckIndex, RowPlace
+from core.check_index import CheckIndex, RowPlace, nearest
 from core.models import AnnotationLayer, LayerKind, Problem, Severity
 from core.rules import problem
 
@@ -41,8 +40,8 @@ def check_state(index: CheckIndex) -> Iterator[Problem]:
 
 
 def _no_layer(index: CheckIndex, name: str, place: RowPlace) -> Problem:
-    near = difflib.get_close_matches(name, index.layers, n=1, cutoff=0.8)
-    alike = f"; the nearest is {near[0]!r}" if near else ""
+    near = nearest(name, index.layers)
+    alike = f"; the nearest is {near!r}" if near else ""
     return problem(
         "N8",
         f"The state has no annotation layer of exactly this name: {name!r}{alike}.",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from core.check_index import CheckIndex
-from core.models import AnnotationLayer, ImageFrame, Points, Problem
+from core.models import AnnotationLayer, ImageFrame, Problem
 from core.rules import problem
 
 LINE_RESIDUAL_UM = 150.0
@@ -55,59 +55,91 @@ class _Lines:
 
 def check_tracks(index: CheckIndex) -> Iterator[Problem]:
     """Every problem of the mapped tracks' geometry."""
-    mapped = [index.layers[name][0] for name in index.by_track if name in index.layers]
-    if index.frame is not None:
-        yield from _outside(index, mapped, index.frame)
-    lines = _fit(mapped, index.frame)
-    if lines is None:
+    clouds = _gather([index.layers[name][0] for name in index.by_track if name in index.layers], index.frame)
+    if clouds is None:
         return
-    for i, name in enumerate(lines.names):
-        yield from _shape(index, lines, i, name)
+    if index.frame is not None:
+        yield from _outside(index, clouds, index.frame)
+    lines = _fit(clouds)
+    for i in np.flatnonzero(_odd_shape(lines)):
+        yield from _shape(index, lines, int(i))
     if index.frame is not None:
         yield from _depth(index, lines, index.frame)
     yield from _coinciding(index, lines)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Clouds:
+    """The points of n tracks one after the other."""
+
+    names: tuple[str, ...]
+    counts: NDArray[np.intp]
+    """(n,) points of each track, at least one."""
+    starts: NDArray[np.intp]
+    owner: NDArray[np.intp]
+    """(points,) track of each point."""
+    points_level0_zyx: Floats
+    scale_um_zyx: Floats
+    """(n, 3) voxel of each track; NaN where unknown."""
+
+
+def _gather(layers: list[AnnotationLayer], frame: ImageFrame | None) -> _Clouds | None:
+    names, points, scales = [], [], []
+    for layer in layers:
+        own = layer.points_level0_zyx
+        if len(own):
+            scale = frame.scale_level0_um_xyz if frame else [layer.scale_um(axis) or np.nan for axis in "xyz"]
+            names.append(layer.name)
+            points.append(own)
+            scales.append(scale[::-1])
+    if not names:
+        return None
+    counts = np.array([len(each) for each in points])
+    return _Clouds(
+        names=tuple(names),
+        counts=counts,
+        starts=np.cumsum(counts) - counts,
+        owner=np.repeat(np.arange(len(names)), counts),
+        points_level0_zyx=np.concatenate(points),
+        scale_um_zyx=np.array(scales, dtype=np.float64),
+    )
+
+
 # --- in the image -------------------------------------------------------------------------------
 
 
-def _outside(index: CheckIndex, layers: list[AnnotationLayer], frame: ImageFrame) -> Iterator[Problem]:
+def _outside(index: CheckIndex, clouds: _Clouds, frame: ImageFrame) -> Iterator[Problem]:
     shape = np.asarray(frame.shape_level0_zyx, dtype=np.float64)
     if shape.min() <= 0:
         return
-    for layer in layers:
-        points = layer.points_level0_zyx
-        if len(points) == 0:
-            continue
-        out = ((points < -0.5) | (points > shape - 0.5)).any(axis=1)
-        if out.any():
-            worst = points[out][0]
-            yield problem(
-                "T8",
-                f"{int(out.sum())} of {len(points)} points lie outside the image, "
-                f"e.g. x {worst[2]:.0f}, y {worst[1]:.0f}, z {worst[0]:.0f}.",
-                measured=int(out.sum()),
-                threshold="x {2:.0f}, y {1:.0f}, z {0:.0f}".format(*shape),
-                **index.at(index.by_track[layer.name][0]),
-            )
+    points = clouds.points_level0_zyx
+    out = ((points < -0.5) | (points > shape - 0.5)).any(axis=1)
+    tracks, firsts, outside = np.unique(clouds.owner[out], return_index=True, return_counts=True)
+    for i, (z, y, x), count in zip(tracks, points[out][firsts], outside, strict=True):
+        name = clouds.names[i]
+        yield problem(
+            "T8",
+            f"{count} of {clouds.counts[i]} points lie outside the image, e.g. x {x:.0f}, y {y:.0f}, z {z:.0f}.",
+            measured=int(count),
+            threshold="x {2:.0f}, y {1:.0f}, z {0:.0f}".format(*shape),
+            **index.at(index.by_track[name][0]),
+        )
 
 
 # --- lines --------------------------------------------------------------------------------------
 
 
-def _fit(layers: list[AnnotationLayer], frame: ImageFrame | None) -> _Lines | None:
-    names, clouds = [], []
-    for layer in layers:
-        points_um = _points_um_zyx(layer, frame)
-        if points_um is not None and len(points_um) >= 2:
-            names.append(layer.name)
-            clouds.append(points_um)
-    if not clouds:
-        return None
-    counts = np.array([len(cloud) for cloud in clouds])
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    owner = np.repeat(np.arange(len(clouds)), counts)
-    points = np.concatenate(clouds)
+def _fit(clouds: _Clouds) -> _Lines:
+    """Straight lines through the tracks that have two points and a scale."""
+    usable = (clouds.counts >= 2) & np.isfinite(clouds.scale_um_zyx).all(axis=1)
+    counts = clouds.counts[usable]
+    starts, lasts = np.cumsum(counts) - counts, np.cumsum(counts) - 1
+    owner = np.repeat(np.arange(len(counts)), counts)
+    names = tuple(name for name, use in zip(clouds.names, usable, strict=True) if use)
+    points = (clouds.points_level0_zyx * clouds.scale_um_zyx[clouds.owner])[usable[clouds.owner]]
+    if not names:
+        none = np.empty(0)
+        return _Lines(names, np.empty((0, 2, 3)), none, none, none, none, np.empty((0, 3)), np.empty((0, 3)))
     centres = np.add.reduceat(points, starts) / counts[:, None]
     offsets = points - centres[owner]
     spread = np.add.reduceat(offsets[:, :, None] * offsets[:, None, :], starts)
@@ -118,17 +150,15 @@ def _fit(layers: list[AnnotationLayer], frame: ImageFrame | None) -> _Lines | No
     along = (offsets * directions[owner]).sum(axis=1)
     residual = np.linalg.norm(offsets - along[:, None] * directions[owner], axis=1)
     low, high = np.minimum.reduceat(along, starts), np.maximum.reduceat(along, starts)
-    ends = centres[:, None, :] + np.stack([low, high], axis=1)[:, :, None] * directions[:, None, :]
-    lasts = starts + counts - 1
     sense = np.where(along[lasts] < along[starts], -1.0, 1.0)
     inner = np.ones(len(points), dtype=bool)
     inner[starts] = False
     steps = np.diff(along, prepend=along[0])
-    order = np.lexsort((along, owner))
-    gaps = np.diff(along[order], prepend=along[order][0])
+    in_order = along[np.lexsort((along, owner))]
+    gaps = np.diff(in_order, prepend=in_order[0])
     return _Lines(
-        names=tuple(names),
-        ends_um_zyx=ends,
+        names=names,
+        ends_um_zyx=centres[:, None, :] + np.stack([low, high], axis=1)[:, :, None] * directions[:, None, :],
         residual_um=np.maximum.reduceat(residual, starts),
         length_um=high - low,
         backstep_um=np.maximum.reduceat(np.where(inner, -steps * sense[owner], 0.0), starts),
@@ -138,18 +168,15 @@ def _fit(layers: list[AnnotationLayer], frame: ImageFrame | None) -> _Lines | No
     )
 
 
-def _points_um_zyx(layer: AnnotationLayer, frame: ImageFrame | None) -> Points | None:
-    """(n, 3) points in um along the image's z, y, x; None when no scale is known."""
-    if frame is not None:
-        scale_xyz: tuple[float | None, ...] = frame.scale_level0_um_xyz
-    else:
-        scale_xyz = tuple(layer.scale_um(axis) for axis in "xyz")
-    known = [scale for scale in reversed(scale_xyz) if scale is not None]
-    return layer.points_level0_zyx * np.array(known) if len(known) == 3 else None
+def _odd_shape(lines: _Lines) -> NDArray[np.bool_]:
+    """(n,) whether `_shape` has anything to say."""
+    too_long = (lines.length_um < SHORTEST_UM) | (lines.length_um > LONGEST_UM)
+    jumps = (lines.backstep_um > BACKSTEP_UM) | (lines.gap_um > GAP_UM)
+    return (lines.residual_um > LINE_RESIDUAL_UM) | jumps | too_long
 
 
-def _shape(index: CheckIndex, lines: _Lines, i: int, name: str) -> Iterator[Problem]:
-    place = index.at(index.by_track[name][0])
+def _shape(index: CheckIndex, lines: _Lines, i: int) -> Iterator[Problem]:
+    place = index.at(index.by_track[lines.names[i]][0])
     residual, length = float(lines.residual_um[i]), float(lines.length_um[i])
     if residual > LINE_RESIDUAL_UM:
         grave = residual > LINE_RESIDUAL_GRAVE_UM
@@ -196,9 +223,10 @@ def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Prob
     depth = np.abs(lines.ends_um_zyx[:, 1, axis] - lines.ends_um_zyx[:, 0, axis])
     rise = up * (lines.last_um_zyx[:, axis] - lines.first_um_zyx[:, axis])
     share = depth / np.maximum(lines.length_um, 1e-9)
-    for i, name in enumerate(lines.names):
-        place = index.at(index.by_track[name][0])
-        if share[i] < STEEPEST_SHARE and lines.length_um[i] > 0:
+    flat = (share < STEEPEST_SHARE) & (lines.length_um > 0)
+    for i in np.flatnonzero(flat | (rise > BACKSTEP_UM)):
+        place = index.at(index.by_track[lines.names[i]][0])
+        if flat[i]:
             yield problem(
                 "T9",
                 f"Only {share[i]:.0%} of the track's length goes in depth.",
@@ -206,7 +234,7 @@ def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Prob
                 threshold=STEEPEST_SHARE,
                 **place,
             )
-        elif rise[i] > BACKSTEP_UM:
+        else:
             yield problem(
                 "T3",
                 f"The first point lies {rise[i]:.0f} um deeper than the last: the track was drawn from the tip.",
