@@ -11,8 +11,8 @@ from typing import Any
 
 from core.asset_files import count_of, object_of, objects, read_object, text_of
 from core.asset_names import parse_stream_name, sorted_stream
-from core.errors import NotFoundError, TrackmapperError
-from core.models import Asset, Problem, SortedStream, Sorting, SortingStatus
+from core.errors import TrackmapperError
+from core.models import Asset, Problem, Severity, SortedStream, Sorting, SortingStatus
 from core.platforms.base import AssetReader
 from core.rules import problem
 
@@ -51,7 +51,12 @@ def read_sorting(reader: AssetReader, asset: Asset) -> SortingFacts:
     except TrackmapperError as error:
         return _facts(asset, SortingStatus.ERROR, f"its files cannot be listed: {error.message}")
     problems: list[Problem] = []
-    processing = _optional_object(reader, asset, "processing.json", problems) if "processing.json" in root else {}
+    processing: dict[str, Any] = {}
+    if "processing.json" in root:
+        processing = _optional_object(reader, asset, "processing.json", problems)
+    else:
+        told = f"{asset.name} has no processing.json, so its sorter and units are not known."
+        problems.append(problem("A14", told, severity=Severity.INFO, recording=asset.name))
     streams = _streams(_stream_names(reader, asset, root, problems), _units(processing))
     inputs: tuple[str, ...] = ()
     if asset.provenance_data_assets is None and "data_description.json" in root:
@@ -91,8 +96,6 @@ def _facts(
 def _optional_object(reader: AssetReader, asset: Asset, path: str, problems: list[Problem]) -> dict[str, Any]:
     try:
         return read_object(reader, asset, path)
-    except NotFoundError:
-        return {}
     except TrackmapperError as error:
         problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
         return {}
