@@ -96,7 +96,9 @@ def choices(subject: Subject | None, assignment: Assignment, column: str) -> dic
     if sorting is None:
         return {}
     if column == "stream":
-        return {shown: token for token, shown in unique_labels({s.token: label(s.token) for s in sorting.streams}).items()}
+        return {
+            shown: token for token, shown in unique_labels({s.token: label(s.token) for s in sorting.streams}).items()
+        }
     stream = next((s for s in sorting.streams if s.token == assignment.stream), None)
     if column != "shank" or stream is None:
         return {}

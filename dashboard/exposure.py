@@ -59,11 +59,26 @@ def refusal(addresses: Iterable[str]) -> Markup:
     return tag(
         "div",
         tag("h2", "This dashboard is open to the network without a log-in"),
-        tag("p", f"It listens on {listens}, so anybody who reaches this machine could launch conversions. Nothing is shown."),
-        tag("p", "Start it for this machine only: ", tag("code", "trackmapper serve"), ", or ",
-            tag("code", "panel serve dashboard/app.py --address 127.0.0.1"), "."),
-        tag("p", "Or set up a log-in, for example ", tag("code", "--oauth-provider"), " with its key and secret, and ",
-            tag("code", "--cookie-secret"), "."),
+        tag(
+            "p",
+            f"It listens on {listens}, so anybody could launch conversions. Nothing is shown.",
+        ),
+        tag(
+            "p",
+            "Start it for this machine only: ",
+            tag("code", "trackmapper serve"),
+            ", or ",
+            tag("code", "panel serve dashboard/app.py --address 127.0.0.1"),
+            ".",
+        ),
+        tag(
+            "p",
+            "Or set up a log-in, for example ",
+            tag("code", "--oauth-provider"),
+            " with its key and secret, and ",
+            tag("code", "--cookie-secret"),
+            ".",
+        ),
         cls="empty",
         role="alert",
-    )  # fmt: skip
+    )

@@ -10,7 +10,8 @@ from dashboard.text import Markup, join, moment, preformatted, tag
 from jobs.records import AskedRow, JobRecord
 
 DETAIL_CSS = """
-.grid { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.5fr); gap: 6px 28px; } h3 { margin: 10px 0 4px; }
+.grid { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.5fr); gap: 6px 28px; }
+h3 { margin: 10px 0 4px; }
 @media (max-width: 1000px) { .grid { grid-template-columns: minmax(0, 1fr); } }
 .timeline td:first-child { white-space: nowrap; }
 """
@@ -32,14 +33,26 @@ def head(job: JobRecord, now: datetime, zone: tzinfo | None) -> Markup:
 def body(job: JobRecord, log: str, now: datetime, zone: tzinfo | None) -> Markup:
     """The two columns of the detail."""
     left = join([tag("h3", "What happened"), timeline(job, now, zone), tag("h3", "Numbers and names"), ids(job)])
-    right = join([tag("h3", "Asked and delivered"), coverage(job), *_problems(job, now, zone), tag("h3", "End of the log"), _log(log)])
+    right = join(
+        [
+            tag("h3", "Asked and delivered"),
+            coverage(job),
+            *_problems(job, now, zone),
+            tag("h3", "End of the log"),
+            _log(log),
+        ]
+    )
     return tag("div", tag("div", left), tag("div", right), cls="grid")
 
 
 def timeline(job: JobRecord, now: datetime, zone: tzinfo | None) -> Markup:
     """Every event, the newest last."""
     lines = [
-        (moment(event.at, now, zone), join([event.what, tag("div", event.detail, cls="dim") if event.detail else ""]), event.by)
+        (
+            moment(event.at, now, zone),
+            join([event.what, tag("div", event.detail, cls="dim") if event.detail else ""]),
+            event.by,
+        )
         for event in job.events
     ]
     return _table(("When", "What", "Who"), lines, cls="timeline") if lines else tag("p", "Nothing yet.", cls="dim")
@@ -54,7 +67,9 @@ def coverage(job: JobRecord) -> Markup:
         status = getattr(row, "status", "")
         sign = {"delivered": tag("span", "✓ delivered", cls="good"), "missing": tag("span", "✕ missing", cls="bad")}
         why = getattr(row, "why", "")
-        told = join([sign.get(status, tag("span", "not counted yet", cls="dim")), tag("div", why, cls="dim") if why else ""])
+        told = join(
+            [sign.get(status, tag("span", "not counted yet", cls="dim")), tag("div", why, cls="dim") if why else ""]
+        )
         shank = "" if row.shank is None else f"shank {row.shank + 1}"
         lines.append((row.track, row.recording, row.stream, shank, told))
     summary = tag("p", tag("strong", f"{counted.delivered} of {counted.asked} rows delivered")) if counted else ""
@@ -75,16 +90,24 @@ def ids(job: JobRecord) -> Markup:
         "Continued by": job.superseded_by or "",
         "Platform says": " ".join(filter(None, (job.remote.state, job.remote.detail))),
     }
-    return _table((), [(tag("span", name, cls="dim"), tag("span", value, cls="mono")) for name, value in facts.items() if value])
+    return _table(
+        (), [(tag("span", name, cls="dim"), tag("span", value, cls="mono")) for name, value in facts.items() if value]
+    )
 
 
 def _problems(job: JobRecord, now: datetime, zone: tzinfo | None) -> list[Markup]:
     parts = []
     if job.confirmed:
-        said = [tag("li", f"{c.rule} {c.message}", tag("span", f" {c.by}, {moment(c.at, now, zone)}", cls="dim")) for c in job.confirmed]
+        said = [
+            tag("li", f"{c.rule} {c.message}", tag("span", f" {c.by}, {moment(c.at, now, zone)}", cls="dim"))
+            for c in job.confirmed
+        ]
         parts += [tag("h3", "Confirmed at launch"), tag("ul", *said)]
     if job.problems:
-        parts += [tag("h3", "Known at launch"), tag("ul", *(tag("li", f"{p.severity} {p.rule}: {p.message}") for p in job.problems))]
+        parts += [
+            tag("h3", "Known at launch"),
+            tag("ul", *(tag("li", f"{p.severity} {p.rule}: {p.message}") for p in job.problems)),
+        ]
     return parts
 
 

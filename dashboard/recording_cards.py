@@ -11,12 +11,13 @@ from dashboard.text import Markup, count, duration, escape, join, tag
 
 CARD_CSS = """
 .card { border: 1px solid var(--line); border-radius: 8px; padding: 8px 12px; margin: 0 0 8px; }
-.card.surface { border-style: dashed; } .card header { display: flex; gap: 6px 10px; flex-wrap: wrap; align-items: baseline; }
-.card h3 { font-size: 14px; } .card .facts { margin: 4px 0 0; }
-.probe { display: grid; grid-template-columns: minmax(90px, 1.1fr) minmax(120px, 2fr) minmax(100px, 1.4fr); gap: 2px 10px;
-  padding: 4px 0; border-top: 1px solid var(--line); } .probe:first-of-type { margin-top: 6px; }
-.tracks { display: flex; flex-wrap: wrap; gap: 2px 10px; } .track { display: inline-flex; gap: 5px; } .track.sel { font-weight: 700; text-decoration: underline; }
-.units { text-align: left; }
+.card.surface { border-style: dashed; } .card h3 { font-size: 14px; } .card .facts { margin: 4px 0 0; }
+.card header { display: flex; gap: 6px 10px; flex-wrap: wrap; align-items: baseline; }
+.probe { display: grid; grid-template-columns: minmax(90px, 1fr) minmax(140px, 2.4fr) minmax(90px, 1.2fr);
+  gap: 2px 10px; padding: 4px 0; border-top: 1px solid var(--line); }
+.tracks { display: flex; flex-wrap: wrap; gap: 2px 10px; align-content: flex-start; }
+.track { display: inline-flex; gap: 5px; align-items: center; }
+.track.sel { font-weight: 700; text-decoration: underline; }
 """
 _STATUS = {SortingStatus.OK: ("good", "✓"), SortingStatus.PARTIAL: ("warn", "▲"), SortingStatus.ERROR: ("bad", "✕")}
 
@@ -33,7 +34,12 @@ class Marks:
 def cards(subject: Subject, marks: Marks) -> Markup:
     """Every recording of a subject, oldest first."""
     if not subject.recordings:
-        return tag("div", tag("h2", "No recordings"), tag("p", "The library holds no ephys recording of this mouse."), cls="empty")
+        return tag(
+            "div",
+            tag("h2", "No recordings"),
+            tag("p", "The library holds no ephys recording of this mouse."),
+            cls="empty",
+        )
     return join(_card(subject, recording, marks) for recording in subject.recordings)
 
 
@@ -60,21 +66,29 @@ def _role(subject: Subject, recording: Recording) -> Markup:
         return tag("span", words, cls="pill", title=recording.role_reason)
     words = {Role.MAIN: "main recording", Role.UNKNOWN: "role unknown"}[recording.role]
     surface = subject.recording(recording.surface) if recording.surface else None
-    also = tag("span", f"surface: {surface.start[:16] or surface.name}", cls="dim", title=recording.surface_reason) if surface else ""
+    also = (
+        tag("span", f"surface: {surface.start[:16] or surface.name}", cls="dim", title=recording.surface_reason)
+        if surface
+        else ""
+    )
     return tag("span", tag("span", words, cls="pill", title=recording.role_reason), " ", also)
 
 
 def _sorting(sorting: Sorting) -> Markup:
     cls, sign = _STATUS[sorting.status]
     reason = tag("span", f" {sorting.reason}", cls="dim") if sorting.reason else ""
-    return tag("p", tag("span", f"{sign} {sorting_label(sorting)}", cls=cls, title=sorting.asset.name), reason, cls="facts")
+    return tag(
+        "p", tag("span", f"{sign} {sorting_label(sorting)}", cls=cls, title=sorting.asset.name), reason, cls="facts"
+    )
 
 
 def _probes(recording: Recording, marks: Marks) -> list[Markup]:
     """One line per probe, and one per sorted stream that no probe of settings.xml is named like."""
     tokens = {stream.token for sorting in recording.sortings for stream in sorting.streams}
     named = {probe.name for probe in recording.probes}
-    lines = [_line(recording, probe.name, _about(probe), marks) for probe in recording.probes]
+    lines = [
+        _line(recording, probe.name, _about(probe), marks) for probe in sorted(recording.probes, key=lambda p: p.name)
+    ]
     lines += [_line(recording, token, escape("not in settings.xml"), marks) for token in sorted(tokens - named)]
     return lines
 
@@ -83,9 +97,17 @@ def _about(probe: Probe) -> Markup:
     recorded = ""
     if 0 < len(probe.shanks) < probe.shank_count:
         recorded = f", recorded on {', '.join(str(shank + 1) for shank in probe.shanks)}"
-    words = f"{probe.description or probe.part_number or 'unknown type'} · {count(probe.shank_count, 'shank')}{recorded}"
+    words = (
+        f"{probe.description or probe.part_number or 'unknown type'} · {count(probe.shank_count, 'shank')}{recorded}"
+    )
     off = "" if probe.enabled else tag("span", " switched off", cls="warn")
-    return join([tag("span", words, title=probe.part_number), tag("span", f" SN {probe.serial}", cls="dim") if probe.serial else "", off])
+    return join(
+        [
+            tag("span", words, title=probe.part_number),
+            tag("span", f" SN {probe.serial}", cls="dim") if probe.serial else "",
+            off,
+        ]
+    )
 
 
 def _line(recording: Recording, token: str, about: Markup, marks: Marks) -> Markup:
@@ -115,7 +137,7 @@ def _units(recording: Recording, token: str) -> Markup:
             if stream.token == token and stream.units is not None:
                 passing = f"{stream.passing:,} of " if stream.passing is not None else ""
                 hint = "units that pass quality control, of all" if passing else "units"
-                return tag("div", f"{passing}{stream.units:,} units", cls="dim num units", title=hint)
+                return tag("div", f"{passing}{stream.units:,} units", cls="dim num", title=hint)
     return Markup("")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import param
 
@@ -58,8 +57,8 @@ class Session(param.Parameterized):
     redoable = param.String()
     saved = param.String(doc="When the draft was last kept, in words.")
 
-    def __init__(self, check: Callable[[Opened, tuple[Row, ...]], Checked], **params: Any) -> None:
-        super().__init__(**params)
+    def __init__(self, check: Callable[[Opened, tuple[Row, ...]], Checked]) -> None:
+        super().__init__()
         self._check = check
         self._undo: list[tuple[str, tuple[Row, ...]]] = []
         self._redo: list[tuple[str, tuple[Row, ...]]] = []
@@ -73,9 +72,17 @@ class Session(param.Parameterized):
             rows = tuple(self.new_row(Assignment(track=layer.name)) for layer in opened.state.tracks)
         checked = self._check(opened, rows)
         self.param.update(
-            opened=opened, rows=rows, checked=checked, row="", track="", phase="open", refusal=None, progress="",
-            undoable="", redoable="",
-        )  # fmt: skip
+            opened=opened,
+            rows=rows,
+            checked=checked,
+            row="",
+            track="",
+            phase="open",
+            refusal=None,
+            progress="",
+            undoable="",
+            redoable="",
+        )
 
     def new_row(self, assignment: Assignment) -> Row:
         """A row with an id that no row of this session has."""
@@ -115,9 +122,12 @@ class Session(param.Parameterized):
         checked = self._check(self.opened, rows)
         kept = self.row if any(row.id == self.row for row in rows) else ""
         self.param.update(
-            rows=rows, checked=checked, row=kept,
-            undoable=self._undo[-1][0] if self._undo else "", redoable=self._redo[-1][0] if self._redo else "",
-        )  # fmt: skip
+            rows=rows,
+            checked=checked,
+            row=kept,
+            undoable=self._undo[-1][0] if self._undo else "",
+            redoable=self._redo[-1][0] if self._redo else "",
+        )
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -189,7 +199,9 @@ class Session(param.Parameterized):
         proposal = self.suggestion(row.assignment.track) if row else None
         if row and proposal:
             taken = edits.take(row, proposal)
-            self.change(tuple(taken if r.id == row_id else r for r in self.rows), f"suggestion for {taken.assignment.track}")
+            self.change(
+                tuple(taken if r.id == row_id else r for r in self.rows), f"suggestion for {taken.assignment.track}"
+            )
 
     # --- selection -------------------------------------------------------------------------------
 

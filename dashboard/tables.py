@@ -26,10 +26,22 @@ SIGNED = JSCode(
     "words.textContent = value; words.title = value; "
     "const bad = 'light-dark(#b3261e, #ff8a80)', warn = 'light-dark(#8a5300, #ffc46b)', "
     "good = 'light-dark(#1b6e3c, #7ddc9c)', info = 'light-dark(#0b5d7a, #6cc3e0)'; "
-    "const colors = {'✕': bad, '▲': warn, '?': warn, '✓': good, '○': info, '◔': info, '◑': info, '◕': info, '◌': warn}; "
+    "const colors = {'✕': bad, '▲': warn, '?': warn, '✓': good, '○': info, '◔': info, '◑': info, '◕': info, "
+    "'◌': warn}; "
     "words.style.color = colors[value[0]] || 'inherit'; return words }"
 )
 """Text that begins with a sign, in the sign's colour."""
+
+
+COMPACT = """
+.tabulator .tabulator-row .tabulator-cell { padding: 4px 8px; height: auto; min-height: 28px; font-size: 13px; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 4px 8px; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-title {
+  text-transform: none; letter-spacing: 0; font-size: 12px; font-weight: 600; }
+.tabulator .tabulator-row { min-height: 28px; cursor: pointer; }
+.tabulator .tabulator-row.tabulator-selected { outline: 2px solid light-dark(#0b5d7a, #6cc3e0); outline-offset: -2px; }
+"""
+"""Dense rows, and a selection that is not told by its colour alone."""
 
 
 def sync(table: pn.widgets.Tabulator, wanted: pd.DataFrame) -> bool:

@@ -15,14 +15,16 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import panel as pn
 
-_TAGS = frozenset("a b br button code div em footer h1 h2 h3 h4 header i li ol p pre section small span strong svg "
-                  "table tbody td th thead time tr ul dl dt dd hr img details summary kbd".split())
-_VOID = frozenset({"br", "hr", "img"})
+_TAGS = frozenset(
+    {"a", "br", "code", "div", "h2", "h3", "header", "li", "ol", "p", "pre", "span", "strong", "ul"}
+    | {"table", "tbody", "td", "th", "thead", "tr"}
+)
+_VOID = frozenset({"br"})
 _CLASS = re.compile(r"[A-Za-z0-9_ -]*")
 _STYLE = re.compile(r"--[a-z-]+:(#[0-9a-fA-F]{6}|[0-9.]{1,8}%?)")
 _LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "&": "＆", '"': "”", "'": "’", "`": "’", "$": "＄", "\\": "＼"})
@@ -117,7 +119,7 @@ def _may_link(href: str) -> bool:
     return parts.scheme == "https" and parts.hostname in _HOSTS and not parts.username
 
 
-def pane(markup: Markup, stylesheets: Iterable[str] = (), **layout: Any) -> pn.pane.HTML:
+def pane(markup: Markup, stylesheets: Iterable[str] = (), **layout: object) -> pn.pane.HTML:
     """A pane that shows markup made by this module."""
     return pn.pane.HTML(checked(markup), stylesheets=list(stylesheets), **{"sizing_mode": "stretch_width", **layout})
 

@@ -20,10 +20,13 @@ THEME_CONFIG = {
     for mode in ("light", "dark")
 }
 
+# fmt: off
 _PALETTE = (
-    "#1f83d1 #e8710a #2a9d4a #d64550 #9a6bd0 #a8742f #dd5fae #8a9a1c #12a0ad #c9a000 "
-    "#5d6fe0 #f0674c #49a678 #b34a86 #7f8894 #c77f4f #4aa3df #a5527a #6f9a3f #ad63c9"
-).split()
+    "#1f83d1", "#e8710a", "#2a9d4a", "#d64550", "#9a6bd0", "#a8742f", "#dd5fae",
+    "#8a9a1c", "#12a0ad", "#c9a000", "#5d6fe0", "#f0674c", "#49a678", "#b34a86",
+    "#7f8894", "#c77f4f", "#4aa3df", "#a5527a", "#6f9a3f", "#ad63c9",
+)
+# fmt: on
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 SEVERITY_WORDS = {
@@ -41,14 +44,17 @@ def track_colors(state: State) -> dict[str, str]:
     """
     chosen: dict[str, str] = {}
     for layer in state.tracks:
-        if layer.color and _HEX.fullmatch(layer.color) and 0.12 < _luminance(layer.color) < 0.62:
-            if _far_from(layer.color, chosen.values()):
-                chosen[layer.name] = layer.color.lower()
+        if layer.color and _is_readable(layer.color) and _far_from(layer.color, chosen.values()):
+            chosen[layer.name] = layer.color.lower()
     spare = [color for color in _PALETTE if _far_from(color, chosen.values())] or _PALETTE
     unset = [layer.name for layer in state.tracks if layer.name not in chosen]
     for i, name in enumerate(unset):
         chosen[name] = spare[i % len(spare)]
     return chosen
+
+
+def _is_readable(color: str) -> bool:
+    return bool(_HEX.fullmatch(color)) and 0.12 < _luminance(color) < 0.62
 
 
 def _channels(color: str) -> tuple[float, float, float]:
@@ -65,27 +71,36 @@ def _far_from(color: str, others: Iterable[str]) -> bool:
     red, green, blue = _channels(color)
     for other in others:
         r, g, b = _channels(other)
-        if (2 * (red - r) ** 2 + 4 * (green - g) ** 2 + 3 * (blue - b) ** 2) ** 0.5 < 0.35:
+        if (2 * (red - r) ** 2 + 4 * (green - g) ** 2 + 3 * (blue - b) ** 2) ** 0.5 < 0.5:
             return False
     return True
 
 
 CSS = """
-:host { color: inherit; font-family: inherit; font-size: 13px; line-height: 1.45; --line: color-mix(in srgb, currentColor 16%, transparent);
-  --soft: color-mix(in srgb, currentColor 5%, transparent); --dim: color-mix(in srgb, currentColor 66%, transparent);
-  --bad: light-dark(#b3261e, #ff8a80); --warn: light-dark(#8a5300, #ffc46b); --good: light-dark(#1b6e3c, #7ddc9c); --info: light-dark(#0b5d7a, #6cc3e0); }
+:host {
+  color: inherit; font-family: inherit; font-size: 13px; line-height: 1.45;
+  --line: color-mix(in srgb, currentColor 16%, transparent);
+  --soft: color-mix(in srgb, currentColor 5%, transparent);
+  --dim: color-mix(in srgb, currentColor 66%, transparent);
+  --bad: light-dark(#b3261e, #ff8a80); --warn: light-dark(#8a5300, #ffc46b);
+  --good: light-dark(#1b6e3c, #7ddc9c); --info: light-dark(#0b5d7a, #6cc3e0);
+}
 * { box-sizing: border-box; }
 h2 { font-size: 15px; font-weight: 600; margin: 0; } h3 { font-size: 13px; font-weight: 600; margin: 0; }
-p { margin: 2px 0; } a { color: var(--info); } .dim { color: var(--dim); } .num { font-variant-numeric: tabular-nums; }
+p { margin: 2px 0; } a { color: var(--info); } ul { margin: 4px 0; padding-left: 22px; }
+.dim { color: var(--dim); } .num { font-variant-numeric: tabular-nums; }
 .bad { color: var(--bad); } .warn { color: var(--warn); } .good { color: var(--good); } .info { color: var(--info); }
 .mono { font-family: ui-monospace, SFMono-Regular, Menlo, monospace; font-size: 12px; overflow-wrap: anywhere; }
 .row { display: flex; gap: 6px 12px; flex-wrap: wrap; align-items: baseline; }
-.swatch { display: inline-block; width: 10px; height: 10px; border-radius: 50%; background: var(--c); flex: none; align-self: center; }
+.swatch { display: inline-block; width: 10px; height: 10px; border-radius: 50%; background: var(--c); flex: none;
+  align-self: center; }
 .pill { border: 1px solid var(--line); border-radius: 10px; padding: 0 8px; white-space: nowrap; font-size: 12px; }
 .pill.bad, .pill.warn, .pill.good, .pill.info { border-color: currentColor; }
-.empty { padding: 28px 16px; text-align: center; color: var(--dim); } .empty h2 { margin-bottom: 6px; color: inherit; }
+.empty { padding: 28px 16px; text-align: center; color: var(--dim); }
+.empty h2 { margin-bottom: 6px; color: inherit; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; color: var(--dim); }
 td, th { padding: 3px 10px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-pre { margin: 0; padding: 8px; background: var(--soft); border-radius: 6px; overflow: auto; max-height: 320px; font-size: 12px; white-space: pre-wrap; }
+pre { margin: 0; padding: 8px; background: var(--soft); border-radius: 6px; overflow: auto; max-height: 320px;
+  font-size: 12px; white-space: pre-wrap; }
 """
-"""Shared by every HTML pane. `color-scheme` follows the page, so `light-dark()` does too."""
+"""Shared by every HTML pane. `light-dark()` follows the page's own colour scheme."""

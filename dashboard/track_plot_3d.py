@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 import plotly.graph_objects as go
+from param.parameterized import Event
 
 from dashboard.theme import GREY
 from dashboard.track_lines import Scene
@@ -28,9 +29,13 @@ class TrackPlot3D:
         self._figure = figure(scene)
         self._on_select = on_select
         self.view = pn.pane.Plotly(
-            self._figure, link_figure=False, height=320, sizing_mode="stretch_width",
+            self._figure,
+            link_figure=False,
+            height=360,
+            min_width=240,
+            sizing_mode="stretch_width",
             config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["toImage"]},
-        )  # fmt: skip
+        )
         self.view.param.watch(self._clicked, "click_data")
 
     def highlight(self, track: str) -> None:
@@ -43,7 +48,7 @@ class TrackPlot3D:
             trace.opacity = 1.0 if name == track or not track else 0.55
         self.view.param.trigger("object")
 
-    def _clicked(self, event: Any) -> None:
+    def _clicked(self, event: Event) -> None:
         points = (event.new or {}).get("points") or [{}]
         number = points[0].get("curveNumber", -1)
         if isinstance(number, int) and 0 <= number < len(self._tracks):
@@ -57,10 +62,17 @@ def figure(scene: Scene) -> go.Figure:
         x, y, z = line.points_image_ras_mm.T
         traces.append(
             go.Scatter3d(
-                x=x, y=y, z=z, mode="lines", name=line.label, showlegend=False, hovertemplate="%{text}<extra></extra>",
-                text=[line.label] * len(x), line={"color": line.color, "width": 5},
+                x=x,
+                y=y,
+                z=z,
+                mode="lines",
+                name=line.label,
+                showlegend=False,
+                hovertemplate="%{text}<extra></extra>",
+                text=[line.label] * len(x),
+                line={"color": line.color, "width": 5},
             )
-        )  # fmt: skip
+        )
     if scene.box_image_ras_mm is not None:
         x, y, z = _edges(scene.box_image_ras_mm).T
         traces.append(
@@ -69,22 +81,28 @@ def figure(scene: Scene) -> go.Figure:
             )
         )
     axis = {
-        "color": GREY, "gridcolor": "rgba(125,138,148,0.25)", "zerolinecolor": "rgba(125,138,148,0.25)",
-        "showbackground": False, "tickfont": {"size": 10},
-    }  # fmt: skip
+        "color": GREY,
+        "gridcolor": "rgba(125,138,148,0.25)",
+        "zerolinecolor": "rgba(125,138,148,0.25)",
+        "showbackground": False,
+        "tickfont": {"size": 10},
+    }
     return go.Figure(
         traces,
         layout={
-            "uirevision": "keep", "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
-            "paper_bgcolor": "rgba(0,0,0,0)", "font": {"color": GREY, "size": 11},
+            "uirevision": "keep",
+            "margin": {"l": 0, "r": 0, "t": 0, "b": 0},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "font": {"color": GREY, "size": 11},
             "scene": {
-                "aspectmode": "data", "camera": {"eye": {"x": 1.1, "y": 1.5, "z": 0.7}},
+                "aspectmode": "data",
+                "camera": {"eye": {"x": 1.35, "y": 1.85, "z": 0.8}},
                 "xaxis": axis | {"title": {"text": "ML, mm (R+)"}},
                 "yaxis": axis | {"title": {"text": "AP, mm (A+)"}},
                 "zaxis": axis | {"title": {"text": "DV, mm (S+)"}},
             },
         },
-    )  # fmt: skip
+    )
 
 
 def _edges(box: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -9,6 +9,7 @@ import holoviews as hv
 import numpy as np
 import panel as pn
 from bokeh.models import BoxZoomTool, HoverTool
+from holoviews.plotting.bokeh.element import ElementPlot
 
 from dashboard import text
 from dashboard.theme import CSS, GREY
@@ -17,13 +18,14 @@ from dashboard.track_lines import Scene, TrackLine
 hv.extension("bokeh", logo=False)
 hv.renderer("bokeh").webgl = False  # a few hundred segments draw as fast without it, also where there is no GPU
 
-PLOT_WIDTH = 216
+FRAMES_WIDTH, FRAMES_HEIGHT = 530, 480
+"""Pixels for the coronal beside the sagittal frame, and for the coronal above the horizontal one."""
 VIEWS = (("Coronal", 0, 2), ("Sagittal", 1, 2), ("Horizontal", 0, 1))
 _AXES = ("L ←  ML, mm  → R", "P ←  AP, mm  → A", "I ←  DV, mm  → S")
 
 
 class TrackPlots:
-    """The three projections. `view` is what a page shows; `highlight` marks a track in all of them.
+    """The three projections, at one scale. `highlight` marks a track in all of them.
 
     Args:
         scene: What to draw.
@@ -34,8 +36,9 @@ class TrackPlots:
         self._scene = scene
         self._marked = hv.streams.Stream.define("Marked", track="")()
         self._picks: list[hv.streams.Selection1D] = []
-        panes = [self._projection(name, across, up, on_select) for name, across, up in VIEWS]
-        self.view = pn.Row(*panes, styles={"flex-wrap": "wrap", "gap": "4px"}, sizing_mode="stretch_width")
+        ml, ap, dv = scene.limits_mm[1] - scene.limits_mm[0]
+        self._pixels_per_mm = min(FRAMES_WIDTH / (ml + ap), FRAMES_HEIGHT / (dv + ap))
+        self.coronal, self.sagittal, self.horizontal = (self._projection(*view, on_select) for view in VIEWS)
 
     def highlight(self, track: str) -> None:
         """Mark a track, or none."""
@@ -45,28 +48,41 @@ class TrackPlots:
     def _projection(self, name: str, across: int, up: int, on_select: Callable[[str], None]) -> pn.Column:
         scene, axes = self._scene, [across, up]
         low, high = scene.limits_mm[:, axes]
-        height = round(PLOT_WIDTH * float((high - low)[1] / (high - low)[0]))
+        width, height = (round(self._pixels_per_mm * float(span)) for span in high - low)
         lines = hv.Contours(
             [_path(line, axes) for line in scene.lines], kdims=["across", "up"], vdims=["track", "color", "points"]
         ).opts(
-            color="color", line_width=2.2, nonselection_alpha=1, selection_alpha=1, show_legend=False,
+            color="color",
+            line_width=2.2,
+            nonselection_alpha=1,
+            selection_alpha=1,
+            show_legend=False,
             tools=["tap", HoverTool(tooltips=[("track", "@track"), ("points", "@points")])],
-        )  # fmt: skip
+        )
         pick = hv.streams.Selection1D(source=lines)
         pick.add_subscriber(lambda index: on_select(scene.lines[index[0]].track) if index else None)
         self._picks.append(pick)
         marked = hv.DynamicMap(lambda track: _marked(scene.line(track), axes), streams=[self._marked])
         drawn = (_outline(scene, axes) * lines * marked).opts(
             hv.opts.Overlay(
-                frame_width=PLOT_WIDTH, frame_height=height, xlim=(low[0], high[0]), ylim=(low[1], high[1]),
-                xlabel=_AXES[across], ylabel=_AXES[up], show_legend=False, toolbar="disable", hooks=[_quiet],
-                active_tools=["wheel_zoom"], default_tools=["pan", "wheel_zoom", "reset"],
+                frame_width=width,
+                frame_height=height,
+                xlim=(low[0], high[0]),
+                ylim=(low[1], high[1]),
+                xlabel=_AXES[across],
+                ylabel=_AXES[up],
+                show_legend=False,
+                toolbar="disable",
+                hooks=[_quiet],
+                active_tools=["wheel_zoom"],
+                default_tools=["pan", "wheel_zoom", "reset"],
             )
-        )  # fmt: skip
+        )
         return pn.Column(
             text.pane(text.tag("h3", name), [CSS], margin=(0, 0, 0, 10)),
             pn.pane.HoloViews(drawn, linked_axes=False, sizing_mode="fixed", theme=None),
             margin=0,
+            sizing_mode="fixed",
         )
 
 
@@ -94,7 +110,7 @@ def _outline(scene: Scene, axes: list[int]) -> hv.Path:
     return hv.Path([corners], kdims=["across", "up"]).opts(color=GREY, line_width=1, line_dash="dotted")
 
 
-def _quiet(plot: Any, _element: Any) -> None:
+def _quiet(plot: ElementPlot, _element: hv.Element) -> None:
     # colours that can be read on the light and on the dark page, so that the theme switch needs no redraw
     figure = plot.state
     figure.background_fill_alpha = figure.border_fill_alpha = 0

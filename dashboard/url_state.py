@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import panel as pn
 
-KEYS = ("page", "state", "draft", "show", "subject", "who", "job")
+KEYS = ("theme", "page", "state", "draft", "show", "subject", "who", "job")
 LIMIT = 300
 
 

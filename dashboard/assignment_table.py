@@ -1,0 +1,199 @@
+"""The mapping as a table. The server decides what may stand in a cell; the table only shows and asks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import panel as pn
+from param.parameterized import Event
+
+from core.errors import InputError
+from core.models import Assignment, Severity
+from dashboard import edits, text
+from dashboard.edits import CHOICE_COLUMNS, EMPTY
+from dashboard.state import Opened, Session
+from dashboard.tables import COMPACT, SIGNED, SWATCH, TITLED, native, sync
+from dashboard.theme import SEVERITY_WORDS
+
+TABLE_HEIGHT = 380
+TITLES = {
+    "color": "",
+    "track": "Track",
+    "recording": "Recording",
+    "sorting": "Sorting",
+    "stream": "Stream",
+    "shank": "Shank",
+    "surface": "Surface recording",
+    "include": "Include",
+    "note": "Note",
+    "suggestion": "Suggestion",
+    "problems": "Problems",
+}
+WIDTHS = {
+    "color": 32,
+    "track": 150,
+    "recording": 130,
+    "sorting": 150,
+    "stream": 90,
+    "shank": 65,
+    "surface": 140,
+    "include": 65,
+    "note": 90,
+    "suggestion": 240,
+    "problems": 250,
+}
+EDITABLE = (*CHOICE_COLUMNS, "include", "note")
+
+
+def frame(session: Session) -> pd.DataFrame:
+    """What the table shows: one line per row, indexed by row id."""
+    opened = session.opened
+    columns: dict[str, list[Any]] = {name: [] for name in TITLES}
+    if opened is None:
+        return pd.DataFrame(columns)
+    worst = problem_words(session)
+    for row in session.rows:
+        assignment = row.assignment
+        columns["color"].append(opened.colors.get(assignment.track, "#888888"))
+        columns["track"].append(text.plain(assignment.track, 120))
+        for name in CHOICE_COLUMNS:
+            columns[name].append(edits.shown(opened.subject, assignment, name))
+        columns["include"].append(assignment.include)
+        columns["note"].append(assignment.note)
+        columns["suggestion"].append(suggestion_words(session, assignment.track))
+        columns["problems"].append(worst.get(row.id, "✓ ok" if assignment.include else EMPTY))
+    return pd.DataFrame(columns, index=[row.id for row in session.rows]).astype({"include": bool})
+
+
+def problem_words(session: Session) -> dict[str, str]:
+    """Row id -> how many problems the row has and the first, the worst severity first."""
+    found: dict[str, list[Any]] = {}
+    for problem in session.checked.problems:
+        row_id = session.checked.row_id(problem)
+        if row_id and problem.severity is not Severity.INFO:
+            found.setdefault(row_id, []).append(problem)
+    order = list(Severity)
+    words = {}
+    for row_id, problems in found.items():
+        first = min(problems, key=lambda p: order.index(p.severity))
+        more = f" (+{len(problems) - 1})" if len(problems) > 1 else ""
+        words[row_id] = text.plain(f"{SEVERITY_WORDS[first.severity][0]} {first.rule}{more} {first.message}", 200)
+    return words
+
+
+def suggestion_words(session: Session, track: str) -> str:
+    """What the suggestion for a track is and why, in a line."""
+    found = session.suggestion(track)
+    if found is None:
+        return EMPTY
+    reasons = "; ".join(found.reasons)
+    if found.assignment is None:
+        return text.plain(reasons or "cannot tell", 300)
+    place = [found.assignment.recording and edits.shown(session.opened.subject, found.assignment, "recording")]  # type: ignore[union-attr]
+    place += [found.assignment.stream]
+    if found.assignment.shank is not None:
+        place += [edits.shown(session.opened.subject, found.assignment, "shank")]  # type: ignore[union-attr]
+    sure = "certain" if found.certain else f"{found.score:.2f}"
+    return text.plain(f"{' '.join(filter(None, place))} · {sure}: {reasons}", 300)
+
+
+def editors(opened: Opened) -> dict[str, Any]:
+    """The editor of each column: lists of what exists, looked up by the labels that stand left of the cell."""
+    subject = opened.subject
+    recordings = edits.choices(subject, Assignment(""), "recording")
+    options: dict[str, dict[str, Any]] = {"sorting": {}, "stream": {}, "shank": {}, "surface": {}}
+    for recording_label, recording in recordings.items():
+        at = Assignment("", recording=str(recording))
+        sortings = edits.choices(subject, at, "sorting")
+        options["sorting"][recording_label] = [EMPTY, *sortings]
+        options["surface"][recording_label] = [EMPTY, *edits.choices(subject, at, "surface")]
+        options["stream"][recording_label], options["shank"][recording_label] = {}, {}
+        for sorting_label, sorting in sortings.items():
+            here = replace(at, sorting=str(sorting))
+            streams = edits.choices(subject, here, "stream")
+            options["stream"][recording_label][sorting_label] = [EMPTY, *streams]
+            options["shank"][recording_label][sorting_label] = {
+                stream_label: [EMPTY, *edits.choices(subject, replace(here, stream=str(stream)), "shank")]
+                for stream_label, stream in streams.items()
+            }
+    lookups = {
+        "sorting": ["recording"],
+        "stream": ["recording", "sorting"],
+        "shank": ["recording", "sorting", "stream"],
+        "surface": ["recording"],
+    }
+    nested = {name: {"type": "nested", "options": options[name], "lookup_order": lookups[name]} for name in lookups}
+    fixed: dict[str, Any] = {name: None for name in TITLES if name not in EDITABLE}
+    return {
+        **fixed,
+        **nested,
+        "recording": {"type": "list", "values": [EMPTY, *recordings]},
+        "include": {"type": "tickCross"},
+        "note": {"type": "input"},
+    }
+
+
+class AssignmentTable:
+    """The table of a session. Every change goes through `apply_edit`; the session's rows are what is true."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.view = pn.widgets.Tabulator(
+            frame(session),
+            show_index=False,
+            stylesheets=[COMPACT],
+            titles=TITLES,
+            widths=WIDTHS,
+            height=TABLE_HEIGHT,
+            sizing_mode="stretch_width",
+            layout="fit_data_fill",
+            selectable=1,
+            editors=editors(session.opened) if session.opened else {},
+            formatters={"color": SWATCH, "problems": SIGNED, "suggestion": TITLED, "include": {"type": "tickCross"}},
+            frozen_columns=["color", "track"],
+            configuration={
+                "rowHeight": 30,
+                "columnDefaults": {"headerSort": False},
+                "placeholder": "No rows: add one for a track",
+            },
+        )
+        self.view.on_edit(lambda event: self.apply_edit(event.row, event.column, event.value))
+        self.view.param.watch(self._selected, "selection")
+        session.param.watch(lambda *_: self.reopen(), "opened")
+        session.param.watch(lambda *_: self.sync(), ["rows", "checked"])
+        session.param.watch(lambda *_: self._mark(), "row")
+
+    def apply_edit(self, position: int, column: str, value: object) -> None:
+        """Take an edit of a cell, or put the cell back and say why not."""
+        ids = list(self.view.value.index)
+        if 0 <= position < len(ids):
+            try:
+                self._session.edit(ids[position], column, native(value))
+            except InputError as error:
+                text.notify("warning", str(error))
+        self.sync()
+
+    def reopen(self) -> None:
+        """Show another state."""
+        if self._session.opened is not None:
+            self.view.editors = editors(self._session.opened)
+        self.view.value = frame(self._session)
+
+    def sync(self) -> None:
+        """Bring the table to what the session holds, touching only the cells that differ."""
+        if sync(self.view, frame(self._session)):
+            self._mark()
+
+    def _selected(self, _event: Event) -> None:
+        ids = list(self.view.value.index)
+        chosen = [ids[i] for i in self.view.selection if i < len(ids)]
+        if chosen and chosen[0] != self._session.row:
+            self._session.select_row(chosen[0])
+
+    def _mark(self) -> None:
+        ids = list(self.view.value.index)
+        wanted = [ids.index(self._session.row)] if self._session.row in ids else []
+        if list(self.view.selection) != wanted:
+            self.view.selection = wanted

@@ -1,0 +1,213 @@
+"""The last row of the Map page: how much will run, what exactly, what must be confirmed, and the launch itself."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import panel as pn
+import panel.ui as pmui
+from param.parameterized import Event
+
+from core.conversion import ConversionPlan, plan_conversion
+from core.errors import TrackmapperError
+from core.manifest import ManifestRow, rows_from_mapping
+from core.models import Problem, Severity
+from dashboard import text
+from dashboard.context import Context
+from dashboard.edits import EMPTY
+from dashboard.state import Session
+from dashboard.text import Markup, join, tag
+from dashboard.theme import CSS
+from jobs.submission import submit
+
+
+class LaunchView:
+    """The launch bar and its dialog.
+
+    Args:
+        context: Converter and store.
+        session: What would be launched.
+        user: Who launches.
+        on_launched: Called with the job's id.
+    """
+
+    def __init__(
+        self, context: Context, session: Session, user: str, on_launched: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self._context, self._session, self._user, self._on_launched = context, session, user, on_launched
+        self._lock = threading.Lock()
+        self._confirms: list[tuple[str, pmui.Checkbox]] = []
+        self.words = text.pane(Markup(""), [CSS])
+        self.open_button = pmui.Button(
+            label="Review and launch", variant="contained", size="medium", margin=(6, 10), disabled=True
+        )
+        self.open_button.on_click(self._open)
+        self.summary = text.pane(Markup(""), [CSS])
+        self.checks = pn.Column(sizing_mode="stretch_width", margin=0)
+        self.launch = pmui.Button(label="Launch", variant="contained", margin=(10, 6), disabled=True)
+        self.launch.on_click(self._launch)
+        close = pmui.Button(label="Back to the mapping", variant="text", margin=(10, 6))
+        close.on_click(lambda _: self.dialog.param.update(open=False))
+        self.dialog = pmui.Dialog(
+            self.summary,
+            self.checks,
+            pn.Row(self.launch, close),
+            title="What will run",
+            title_variant="h6",
+            close_on_click=True,
+            width_option="lg",
+        )
+        self.view = pn.Column(
+            pn.Row(self.words, self.open_button, sizing_mode="stretch_width", margin=(8, 0)),
+            self.dialog,
+            margin=0,
+            sizing_mode="stretch_width",
+        )
+        session.param.watch(lambda *_: self.refresh(), ["opened", "checked"])
+        self.refresh()
+
+    @property
+    def rows(self) -> tuple[ManifestRow, ...]:
+        """The manifest rows that would run."""
+        opened = self._session.opened
+        return rows_from_mapping(self._session.mapping, opened.subject, opened.state) if opened else ()
+
+    def _of(self, severity: Severity) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self._session.checked.problems if problem.severity is severity)
+
+    def refresh(self) -> None:
+        """Say how much would run, or what keeps it from running."""
+        rows, errors = self.rows, self._of(Severity.ERROR)
+        converter = f"{self._context.converter} {self._context.converter_version}"
+        usable = bool(rows) and not errors and self._session.opened is not None
+        mice = len({row.mouseid for row in rows})
+        amount = f"{text.count(len(rows), 'row')} of {text.count(mice, 'mouse', 'mice')} → converter {converter}"
+        if errors:
+            why = tag("span", f"✕ {text.count(len(errors), 'error')} left", cls="bad")
+        elif not rows:
+            why = tag("span", "No row is included", cls="dim")
+        else:
+            number = len(self._of(Severity.CONFIRM))
+            why = tag("span", f"? {number} to confirm" if number else "✓ ready", cls="warn" if number else "good")
+        text.show(self.words, tag("div", tag("h2", "Launch"), tag("span", amount, cls="num"), why, cls="row"))
+        if self.open_button.disabled == usable:
+            self.open_button.disabled = not usable
+
+    def plan(self) -> ConversionPlan:
+        """What exactly would run."""
+        opened = self._session.opened
+        if opened is None:
+            raise RuntimeError("the launch bar is shown only when a state is open")
+        return plan_conversion(
+            self.rows,
+            state=opened.state,
+            subject=opened.subject,
+            platform=self._context.reader.name,
+            converter=self._context.converter,
+            converter_version=self._context.converter_version,
+        )
+
+    def _open(self, _event: Event) -> None:
+        try:
+            plan = self.plan()
+        except TrackmapperError as error:
+            text.notify("error", str(error))
+            return
+        self._confirms = []
+        for rule, problems in _by_rule(self._of(Severity.CONFIRM)).items():
+            places = ", ".join(dict.fromkeys(p.where.track for p in problems if p.where.track))
+            words = f"I confirm {rule}: {problems[0].message}" + (f" ({places})" if len(problems) > 1 else "")
+            box = pmui.Checkbox(label=text.label(words, 400), sizing_mode="stretch_width")
+            box.param.watch(lambda _: self._enable(), "value")
+            self._confirms.append((rule, box))
+        self.checks[:] = [box for _, box in self._confirms]
+        text.show(self.summary, summary(plan, self.rows, self._of(Severity.WARNING), self._user))
+        self.launch.label = f"Launch {text.count(len(self.rows), 'row')}"
+        self._enable()
+        self.dialog.open = True
+
+    def _enable(self) -> None:
+        self.launch.disabled = bool(self._of(Severity.ERROR)) or not all(box.value for _, box in self._confirms)
+
+    async def _launch(self, _event: Event) -> None:
+        if not self._lock.acquire(blocking=False):
+            return  # pressed twice: the first press is on its way
+        try:
+            if self.launch.disabled:
+                return
+            self.launch.disabled = True
+            await self._submit()
+        finally:
+            self._lock.release()
+
+    async def _submit(self) -> None:
+        confirmed = tuple(rule for rule, box in self._confirms if box.value)
+        try:
+            done = await asyncio.to_thread(
+                submit,
+                self._context.store,
+                self.plan(),
+                rows=self.rows,
+                problems=self._session.checked.problems,
+                confirmed=confirmed,
+                user=self._user,
+                now=datetime.now(UTC),
+            )
+        except TrackmapperError as error:
+            text.notify("error", f"Not launched. {error}")
+            self._enable()
+            return
+        self.dialog.open = False
+        number = done.job_id.lstrip("0")
+        if done.duplicate_of:
+            text.notify("info", f"This mapping is already job {number}; no second one was made.")
+        else:
+            text.notify("success", f"Job {number} is queued.")
+        await self._on_launched(done.job_id)
+
+
+def _by_rule(problems: tuple[Problem, ...]) -> dict[str, list[Problem]]:
+    found: dict[str, list[Problem]] = {}
+    for problem in problems:
+        found.setdefault(problem.rule, []).append(problem)
+    return found
+
+
+def summary(plan: ConversionPlan, rows: tuple[ManifestRow, ...], warnings: tuple[Problem, ...], user: str) -> Markup:
+    """Rows, inputs and parameters of a launch, and what is known to be odd about it."""
+    lines = [
+        tag(
+            "tr",
+            *(
+                tag("td", cell)
+                for cell in (
+                    row.histology_track_id,
+                    row.sorted_recording,
+                    row.ephys_collection,
+                    EMPTY if row.ephys_shank is None else f"shank {row.ephys_shank + 1}",
+                    row.surface_finding or EMPTY,
+                )
+            ),
+        )
+        for row in rows
+    ]
+    titles = tag("tr", *(tag("th", title) for title in ("Track", "Sorting", "Stream", "Shank", "Surface recording")))
+    known = (
+        [tag("h3", "Known warnings"), tag("ul", *(tag("li", f"{p.rule} {p.message}") for p in warnings))]
+        if warnings
+        else []
+    )
+    return join(
+        [
+            tag(
+                "p",
+                f"{text.count(len(rows), 'row')}, converter {plan.converter} {plan.converter_version} "
+                f"on {plan.platform}, {text.count(len(plan.mounts), 'asset')} attached, launched by {user}.",
+            ),
+            tag("table", tag("thead", titles), tag("tbody", *lines)),
+            *known,
+        ]
+    )

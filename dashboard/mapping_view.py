@@ -1,0 +1,245 @@
+"""The Map page: source, plots beside recordings, the mapping with its tools, problems, launch."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Callable
+
+import panel as pn
+import panel.ui as pmui
+from param.parameterized import Event
+
+from core.errors import TrackmapperError
+from core.manifest import mapping_from_rows, read_csv, rows_from_mapping, write_csv
+from core.models import Severity
+from dashboard import edits, text
+from dashboard.assignment_table import AssignmentTable
+from dashboard.problems_view import ProblemsView
+from dashboard.recording_cards import CARD_CSS, Marks, cards, tracks_without_row
+from dashboard.state import Session
+from dashboard.text import Markup, tag
+from dashboard.theme import CSS
+from dashboard.track_lines import scene
+from dashboard.track_plot_3d import TrackPlot3D
+from dashboard.track_plots import TrackPlots
+
+PLOTS_HEIGHT = 690
+_TWO_COLUMNS = """
+:host { display: grid !important; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 16px; }
+@media (max-width: 1100px) { :host { grid-template-columns: minmax(0, 1fr); } }
+"""
+
+
+class PlotsView:
+    """The three projections and the 3-D view; a skeleton keeps their place until they are drawn."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._plots: TrackPlots | None = None
+        self._solid: TrackPlot3D | None = None
+        self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
+        session.param.watch(lambda *_: self.plan_drawing(), "opened")
+        session.param.watch(lambda event: self._highlight(event.new), "track")
+        self._skeleton()
+
+    def _skeleton(self) -> None:
+        self.view[:] = [pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")]
+
+    def plan_drawing(self) -> None:
+        """Draw on the next turn of the loop: what was opened is on the page before plots take their half second."""
+        self._skeleton()
+        if pn.state.curdoc:
+            pn.state.curdoc.add_next_tick_callback(self.draw)
+
+    def draw(self) -> None:
+        """Draw the tracks of the opened state."""
+        opened = self._session.opened
+        if opened is None:
+            return
+        drawn = scene(opened.state, opened.frame, opened.colors)
+        self._plots = TrackPlots(drawn, self._session.select_track)
+        self._solid = TrackPlot3D(drawn, self._session.select_track)
+        note = "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
+        assumed = tag("span", f" ▲ Assumed: {drawn.assumed}.", cls="warn") if drawn.assumed else ""
+        caption = text.pane(tag("p", tag("span", note, cls="dim"), assumed), [CSS], margin=(0, 10))
+        upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
+        lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
+        self.view[:] = [upper, lower, caption]
+        self._highlight(self._session.track)
+
+    def _highlight(self, track: str) -> None:
+        if self._plots and self._solid:
+            self._plots.highlight(track)
+            self._solid.highlight(track)
+
+
+class MappingView:
+    """Everything below the source row, shown when a state is open."""
+
+    def __init__(self, session: Session, launch: pn.viewable.Viewable) -> None:
+        self._session = session
+        self.table = AssignmentTable(session)
+        self.problems = ProblemsView(session)
+        self.plots = PlotsView(session)
+        self.cards = text.pane(Markup(""), [CSS, CARD_CSS])
+        self.detail = text.pane(Markup(""), [CSS])
+        self._make_tools()
+        side = pn.Column(
+            text.pane(tag("h2", "Recordings, oldest first"), [CSS]),
+            pn.Column(self.cards, height=PLOTS_HEIGHT - 30, scroll="y-auto", sizing_mode="stretch_width", margin=0),
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        self.view = pn.Column(
+            pn.Column(self.plots.view, side, stylesheets=[_TWO_COLUMNS], sizing_mode="stretch_width", margin=0),
+            self.tools,
+            self.table.view,
+            self.detail,
+            self.problems.view,
+            launch,
+            sizing_mode="stretch_width",
+            margin=0,
+        )
+        session.param.watch(
+            lambda *_: self.refresh(), ["opened", "rows", "checked", "track", "row", "undoable", "redoable", "saved"]
+        )
+        self.refresh()
+
+    def _make_tools(self) -> None:
+        def button(words: str, action: Callable[[Event], object]) -> pmui.Button:
+            # no description: the component would make it the button's accessible name
+            made = pmui.Button(label=words, size="small", variant="outlined", margin=(4, 3))
+            made.on_click(action)
+            return made
+
+        session = self._session
+        self.accept = button("Accept certain", lambda _: self.accept_certain())
+        self.use = button("Use suggestion", lambda _: session.accept(session.row))
+        self.undo = button("Undo", lambda _: session.undo())
+        self.redo = button("Redo", lambda _: session.redo())
+        self.copy = button("Duplicate row", lambda _: session.select_row(session.duplicate(session.row)))
+        self.drop = button("Remove row", lambda _: session.remove(session.row))
+        self.add_track = pmui.Select(label="Add a row for", options={"–": ""}, size="small", width=170, margin=(0, 3))
+        self.add_track.param.watch(self._add, "value")
+        self.download = pmui.FileDownload(
+            callback=self._csv, filename="manifest.csv", label="CSV", size="small", variant="outlined", margin=(4, 3)
+        )
+        self.upload = pmui.FileInput(
+            label="Upload CSV",
+            accept=".csv",
+            size="small",
+            variant="outlined",
+            max_file_size=4 * 1024 * 1024,
+            width=130,
+            margin=(4, 3),
+        )
+        self.upload.param.watch(self._uploaded, "value")
+        self.title = text.pane(tag("h2", "Mapping"), [CSS], sizing_mode=None, width=210, margin=(10, 10, 0, 10))
+        self.tools = pn.FlexBox(
+            self.title,
+            self.accept,
+            self.use,
+            self.undo,
+            self.redo,
+            self.copy,
+            self.drop,
+            self.add_track,
+            self.download,
+            self.upload,
+            align_items="center",
+            sizing_mode="stretch_width",
+            margin=(10, 0, 0, 0),
+        )
+
+    def refresh(self) -> None:
+        """Bring cards, detail and buttons to what the session holds."""
+        session = self._session
+        opened = session.opened
+        if opened is None:
+            return
+        assignments = tuple(row.assignment for row in session.rows)
+        if opened.subject:
+            text.show(self.cards, cards(opened.subject, Marks(assignments, opened.colors, session.track)))
+        else:
+            text.show(self.cards, tag("div", tag("h2", "No recordings to show"), tag("p", opened.note), cls="empty"))
+        names = [layer.name for layer in opened.state.tracks]
+        missing = tracks_without_row(names, assignments)
+        options = {"–": ""} | {
+            shown: name
+            for name, shown in edits.unique_labels(
+                {name: text.label(name) + (" (no row)" if name in missing else "") for name in names}
+            ).items()
+        }
+        if options != self.add_track.options:
+            self.add_track.param.update(options=options, value="")
+        selected = session.find(session.row)
+        proposal = session.suggestion(session.track)
+        certain = edits.accept_certain(session.rows, {s.track: s for s in opened.suggestions}) != session.rows
+        states = {
+            self.accept: certain,
+            self.use: bool(selected and proposal and proposal.assignment),
+            self.undo: bool(session.undoable),
+            self.redo: bool(session.redoable),
+            self.copy: bool(selected),
+            self.drop: bool(selected),
+        }
+        for button, usable in states.items():
+            if button.disabled == usable:
+                button.disabled = not usable
+        text.show(self.title, tag("div", tag("h2", "Mapping"), tag("span", session.saved, cls="dim"), cls="row"))
+        text.show(self.detail, detail(session))
+
+    def accept_certain(self) -> None:
+        """Take every certain suggestion, as one change."""
+        taken = self._session.accept_certain()
+        text.notify("success", f"{text.count(taken, 'suggestion')} accepted. Undo takes all of them back.")
+
+    def _add(self, event: Event) -> None:
+        if event.new:
+            self._session.select_row(self._session.add(str(event.new)))
+            self.add_track.value = ""
+
+    def _csv(self) -> io.BytesIO:
+        session = self._session
+        if session.opened is None:
+            return io.BytesIO()
+        return io.BytesIO(write_csv(rows_from_mapping(session.mapping, session.opened.subject, session.opened.state)))
+
+    async def _uploaded(self, event: Event) -> None:
+        if not event.new or self._session.opened is None:
+            return
+        opened = self._session.opened
+        try:
+            table = await asyncio.to_thread(read_csv, bytes(event.new))
+            mapping = mapping_from_rows(table.rows, opened.subject, opened.state)
+        except TrackmapperError as error:
+            text.notify("error", str(error))
+            return
+        finally:
+            self.upload.clear()
+        self._session.replace_all(mapping.assignments, "upload of a CSV")
+        text.notify("success", f"{text.count(len(mapping.assignments), 'row')} read. Undo brings the old ones back.")
+        for problem in table.problems[:5]:
+            if problem.severity is not Severity.INFO:
+                text.notify("warning", f"{problem.rule} {problem.message} {problem.cure}")
+
+
+def detail(session: Session) -> Markup:
+    """What is known of the selected track: its points and why its suggestion is what it is."""
+    opened = session.opened
+    layer = next((layer for layer in opened.state.tracks if layer.name == session.track), None) if opened else None
+    if opened is None or layer is None:
+        return tag("p", "Select a track in the table, in a plot or by a problem: it is marked everywhere.", cls="dim")
+    swatch = tag("span", cls="swatch", style=f"--c:{opened.colors[layer.name]}")
+    proposal = session.suggestion(layer.name)
+    reasons = [tag("li", reason) for reason in (proposal.reasons if proposal else ())]
+    why = tag("ul", *reasons) if reasons else tag("p", "No suggestion.", cls="dim")
+    head = tag(
+        "div",
+        swatch,
+        tag("h3", f"Track {layer.name}"),
+        tag("span", text.count(len(layer.points), "point"), cls="dim num"),
+        cls="row",
+    )
+    return tag("div", head, why)

@@ -1,0 +1,108 @@
+"""From what a person gave to everything the Map page shows. Blocking: runs in a thread, never on the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from core.checks import check_mapping
+from core.errors import InputError, PlatformError, StateError
+from core.geometry import assumed_frame
+from core.manifest import rows_from_mapping
+from core.models import ImageFrame, Mapping, State, Subject
+from core.neuroglancer import interpret_paste, read_state
+from core.state_links import StateLink, fetch_state_link
+from core.subjects import gather_subject
+from core.suggestions import suggest
+from dashboard.context import Context
+from dashboard.edits import Row
+from dashboard.state import Checked, Opened
+from dashboard.text import count
+from dashboard.theme import track_colors
+
+PASTE_LIMIT = 4 * 1024 * 1024
+UPLOAD_LIMIT = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a person gave: exactly one of pasted text, a file's bytes, or a saved state's path."""
+
+    paste: str = ""
+    data: bytes = b""
+    stem: str = "state"
+    saved: str = ""
+
+
+def open_state(context: Context, given: Given, progress: Callable[[str], None]) -> Opened:
+    """Read a state and gather its mouse.
+
+    Raises:
+        StateError: The state cannot be read.
+        PlatformError: A saved state or link cannot be fetched.
+    """
+    progress("Reading the state")
+    data, stem = _bytes_of(context, given)
+    state = read_state(data, stem=stem)
+    subject, note = _subject_of(context, state, progress)
+    progress("Comparing names")
+    suggestions = suggest(state, subject) if subject else ()
+    return Opened(state, subject, image_frame_of(state, subject), suggestions, track_colors(state), note)
+
+
+def _bytes_of(context: Context, given: Given) -> tuple[bytes, str]:
+    if given.saved:
+        return context.reader.read_state(given.saved), PurePosixPath(given.saved).stem
+    if given.data:
+        if len(given.data) > UPLOAD_LIMIT:
+            raise StateError("The file is larger than 16 MiB.", cure="Save the state without its archived layers.")
+        return given.data, given.stem
+    if len(given.paste.encode("utf-8", "replace")) > PASTE_LIMIT:
+        raise StateError("The paste is larger than 4 MiB.", cure="Save it as a file and upload that.")
+    found = interpret_paste(given.paste)
+    if isinstance(found, StateLink):
+        return fetch_state_link(found, context.settings), PurePosixPath(found.key).stem or "state"
+    return found, "state"
+
+
+def _subject_of(context: Context, state: State, progress: Callable[[str], None]) -> tuple[Subject | None, str]:
+    place = "This library" if context.reader.name == "this machine" else context.reader.name
+    if state.subject is None:
+        return None, "The state names no stitched SmartSPIM asset, so the mouse is not known."
+    progress(f"Looking for assets of mouse {state.subject}")
+    try:
+        subject = gather_subject(context.reader, state.subject, now=datetime.now(UTC), progress=progress)
+    except (PlatformError, InputError) as error:
+        return None, f"The mouse could not be gathered. {error}"
+    if not subject.recordings and not subject.stitched:
+        return None, f"{place} holds no asset of mouse {state.subject}."
+    if not subject.recordings:
+        return subject, f"{place} holds no recording of mouse {state.subject}."
+    return subject, ""
+
+
+def image_frame_of(state: State, subject: Subject | None) -> ImageFrame:
+    """The geometry of the image the tracks were drawn on: read from its metadata, else assumed and saying so."""
+    wanted = {image.asset for image in state.images if image.asset}
+    named = {image.channel for image in state.images if image.channel}
+    for stitched in subject.stitched if subject else ():
+        if stitched.asset.name in wanted:
+            channels = sorted(stitched.channels, key=lambda channel: channel.name not in named)
+            if frame := next((channel.frame for channel in channels if channel.frame), None):
+                return frame
+    return assumed_frame(state)
+
+
+def check_rows(opened: Opened, rows: tuple[Row, ...]) -> Checked:
+    """Every problem of the rows as they stand, and which row each manifest row is."""
+    mapping = Mapping(subject=opened.state.subject or "", assignments=tuple(row.assignment for row in rows))
+    manifest = rows_from_mapping(mapping, opened.subject, opened.state)
+    problems = check_mapping(manifest, state=opened.state, subject=opened.subject, mapping=mapping)
+    return Checked(tuple(problems), tuple(row.id for row in rows if row.assignment.include))
+
+
+def opened_words(opened: Opened) -> str:
+    """`7 layers, 6 tracks`."""
+    return f"{count(len(opened.state.layers), 'layer')}, {count(len(opened.state.tracks), 'track')}"

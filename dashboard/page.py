@@ -1,0 +1,224 @@
+"""One session's page: header, the three views, the clock that keeps them fresh, and the guards round Panel."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import panel as pn
+import panel.ui as pmui
+from param.parameterized import Event
+
+from core.errors import TrackmapperError
+from dashboard import exposure, text, url_state
+from dashboard.context import Context, get_context
+from dashboard.drafts import Drafts
+from dashboard.help_view import help_page
+from dashboard.jobs_view import JobsView
+from dashboard.launch_view import LaunchView
+from dashboard.mapping_view import MappingView
+from dashboard.opening import Given, check_rows
+from dashboard.source_view import SourceView
+from dashboard.state import Opened, Session
+from dashboard.text import Markup, join, tag
+from dashboard.theme import CSS, THEME_CONFIG
+
+TICK_MS = 1000
+PAGES = {"Map": "map", "Jobs": "jobs", "Help": "help"}
+_HEADER_CSS = " .row { gap: 2px 16px; justify-content: flex-end; } .pill { border-color: currentColor; }"
+
+
+def make_page(title: str, header: list[pn.viewable.Viewable], main: list[pn.viewable.Viewable]) -> pmui.Page:
+    """A page that neither outlives its session nor slows down the others."""
+    page = pmui.Page(
+        title=title,
+        header=header,
+        main=main,
+        theme_config=THEME_CONFIG,
+        busy_indicator=None,
+        sidebar_variant="temporary",
+        sidebar_open=False,
+    )
+    detach_busy_watcher(page)
+    # the clean-up of the busy counter must start on the event loop: from a worker thread it would spin for ever
+    if hasattr(pn.state, "_schedule_busy_cleanup") and pn.state.curdoc:
+        pn.state._schedule_busy_cleanup()
+    return page
+
+
+def detach_busy_watcher(page: pmui.Page) -> None:
+    """Take the page off the process-wide busy flag: it keeps the page alive and updates it for everybody's events."""
+    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", [])):
+        if getattr(getattr(watcher.fn, "__self__", None), "self", None) is page:
+            pn.state.param.unwatch(watcher)
+
+
+def viewer_zone() -> tzinfo | None:
+    """The viewer's time zone, None until the browser has said it."""
+    info = pn.state.browser_info
+    try:
+        return ZoneInfo(info.timezone) if info and info.timezone else None
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
+
+
+def serve() -> None:
+    """Build this session's page. Called by the served script, once per session."""
+    addresses = exposure.listening_addresses()
+    if not exposure.may_show(addresses):
+        make_page("Trackmapper", [], [text.pane(exposure.refusal(addresses), [CSS])]).servable()
+        return
+    try:
+        context = get_context()
+    except TrackmapperError as error:
+        trouble = tag("div", tag("h2", "Trackmapper cannot start"), tag("p", str(error)), cls="empty", role="alert")
+        make_page("Trackmapper", [], [text.pane(trouble, [CSS])]).servable()
+        return
+    Dashboard(context).page.servable()
+
+
+class Dashboard:
+    """Everything one person sees, wired together."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        signed_in = pn.state.user not in (None, "", "guest")
+        self.user = str(pn.state.user) if signed_in else context.settings.user_name
+        self._signed_in = signed_in
+        self.session = Session(check_rows)
+        self.drafts = Drafts(context.store, self.user)
+        self.source = SourceView(context, self.session, self.drafts.restore, self._opened_from)
+        self.launch = LaunchView(context, self.session, self.user, self._launched)
+        self.jobs = JobsView(context, self.user, viewer_zone)
+        self._mapping: MappingView | None = None
+        self._below = pn.Column(text.pane(_welcome(), [CSS]), sizing_mode="stretch_width", margin=0)
+        self._status = text.pane(Markup(""), [CSS, _HEADER_CSS], align="center", margin=(0, 10))
+        asked = url_state.read().get("page", "map")
+        self.nav = pmui.RadioButtonGroup(
+            options=PAGES,
+            value=asked if asked in PAGES.values() else "map",
+            label="",
+            size="small",
+            align="center",
+            margin=(4, 10),
+            sx={
+                "& .MuiToggleButton-root": {"color": "inherit", "borderColor": "currentColor"},
+                "& .MuiToggleButton-root.Mui-selected": {
+                    "color": "inherit",
+                    "backgroundColor": "rgba(255,255,255,0.22)",
+                },
+            },
+        )
+        self._views = {
+            "map": pn.Column(self.source.view, self._below, sizing_mode="stretch_width", margin=0),
+            "jobs": pn.Column(self.jobs.view, sizing_mode="stretch_width", margin=0),
+            "help": pn.Column(sizing_mode="stretch_width", margin=0),
+        }
+        self.page = make_page(
+            "Trackmapper",
+            [self.nav, self._status],
+            [pn.Column(*self._views.values(), sizing_mode="stretch_width", margin=(6, 12))],
+        )
+        self.nav.param.watch(self._turn_to, "value")
+        self.session.param.watch(self._show_mapping, "opened")
+        self._show_page()
+        pn.state.onload(self._loaded)
+
+    # --- life ----------------------------------------------------------------------------------------
+
+    async def _loaded(self) -> None:
+        await self._refresh_status()
+        pn.state.add_periodic_callback(self.tick, period=TICK_MS)
+        if pn.state.curdoc:
+            pn.state.on_session_destroyed(lambda _: self._keep_draft())
+        await self.source.load_saved()
+        await self._reopen()
+
+    async def tick(self) -> None:
+        """Once a second: keep the draft, look at the worker, and at the jobs when they are on the page."""
+        try:
+            await asyncio.to_thread(self._keep_draft)
+            await self._refresh_status()
+            if self.nav.value == "jobs":
+                await self.jobs.tick()
+        except TrackmapperError as error:
+            text.show(self._status, tag("span", f"✕ {error.message}", cls="pill"))
+
+    def _keep_draft(self) -> None:
+        if self.drafts.save(self.session):
+            self.session.saved = "draft kept"
+
+    async def _reopen(self) -> None:
+        address = url_state.read()
+        given = Given(saved=address["state"]) if address.get("state") else None
+        if given is None and address.get("draft"):
+            given = await asyncio.to_thread(self.drafts.kept_state, address["draft"])
+        if given is not None:
+            await self.source.open(given)
+
+    def _opened_from(self, given: Given) -> None:
+        opened: Opened = self.session.opened
+        if given.saved:
+            url_state.write(state=given.saved, draft="")
+        else:
+            self.drafts.keep_state(opened)
+            url_state.write(state="", draft=opened.state.sha256[:16])
+
+    # --- pages ---------------------------------------------------------------------------------------
+
+    async def _turn_to(self, event: Event) -> None:
+        url_state.write(page=event.new if event.new != "map" else "")
+        self._show_page()
+        if event.new == "jobs":
+            await self.jobs.tick()
+
+    def _show_page(self) -> None:
+        for name, view in self._views.items():
+            view.visible = name == self.nav.value
+        if self.nav.value == "help" and not self._views["help"].objects:
+            self._views["help"].append(help_page())
+
+    def _show_mapping(self, _event: Event) -> None:
+        if self._mapping is None:
+            self._mapping = MappingView(self.session, self.launch.view)
+            self._below[:] = [self._mapping.view]
+            self._mapping.plots.plan_drawing()
+
+    async def _launched(self, job_id: str) -> None:
+        self.nav.value = "jobs"
+        await self.jobs.choose(job_id)
+
+    # --- header --------------------------------------------------------------------------------------
+
+    async def _refresh_status(self) -> None:
+        health = await asyncio.to_thread(self.context.platform_health)
+        alive = await asyncio.to_thread(self.context.worker_alive)
+        text.show(self._status, self.status(health, alive))
+
+    def status(self, health: str, alive: bool) -> Markup:
+        """Which mouse, which platform, whether a worker is alive, who you are."""
+        opened = self.session.opened
+        mouse = [tag("strong", f"mouse {opened.state.subject or 'unknown'}")] if opened else []
+        platform = tag("span", f"{'✕' if health else '✓'} {self.context.reader.name}", title=health or "It answers.")
+        worker = (
+            tag("span", "✓ worker alive")
+            if alive
+            else tag(
+                "span",
+                "▲ No worker is running",
+                cls="pill",
+                title=("Launched jobs wait until one is started: trackmapper worker"),
+            )
+        )
+        hint = "" if self._signed_in else tag("span", " (not signed in)", title="Set TRACKMAPPER_USER to be named.")
+        return tag("div", *mouse, platform, worker, tag("span", join([self.user, hint])), cls="row")
+
+
+def _welcome() -> Markup:
+    steps = (
+        "Paste a Neuroglancer link or a state’s JSON above, upload its file, or pick one of the saved states.",
+        "You will see every drawn track beside what is known of each recording.",
+        "Decide which track belongs to which probe and shank, launch, and see the result counted on the Jobs page.",
+    )
+    return tag("div", tag("h2", "Give a Neuroglancer state to begin"), *(tag("p", step) for step in steps), cls="empty")

@@ -1,0 +1,177 @@
+"""The top row of the Map page: give a state, see what was read from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+import panel as pn
+import panel.ui as pmui
+from param.parameterized import Event
+
+from core.errors import TrackmapperError
+from core.models import LayerKind, Severity
+from dashboard import text
+from dashboard.context import Context
+from dashboard.edits import Row
+from dashboard.opening import PASTE_LIMIT, UPLOAD_LIMIT, Given, open_state, opened_words
+from dashboard.state import Opened, Session
+from dashboard.text import Markup, join, tag
+from dashboard.theme import CSS
+
+NO_CHOICE = "Choose …"
+
+
+class SourceView:
+    """The paste box, the upload, the saved states, and the line that says what became of them.
+
+    Args:
+        context: Where states come from.
+        session: Gets the opened state.
+        restore: Called with a freshly opened state; returns the rows of its draft, or None.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        session: Session,
+        restore: Callable[[Opened], tuple[Row, ...] | None],
+        opened_from: Callable[[Given], None],
+    ) -> None:
+        self._context, self._session, self._restore, self._opened_from = context, session, restore, opened_from
+        self._turn = 0
+        self.paste = pmui.TextInput(
+            label="Neuroglancer link or state",
+            placeholder="Paste a link (…#!{…}, …#!s3://…) or the state’s JSON",
+            max_length=PASTE_LIMIT,
+            size="small",
+            sizing_mode="stretch_width",
+            min_width=280,
+        )
+        self.open_button = pmui.Button(label="Open", variant="contained", size="small", margin=(11, 5, 5, 5))
+        self.upload = pmui.FileInput(
+            label="Upload a file",
+            accept=".json",
+            size="small",
+            variant="outlined",
+            margin=(11, 5, 5, 5),
+            max_file_size=UPLOAD_LIMIT,
+            width=150,
+        )
+        self.saved = pmui.Select(label="Saved states", options={NO_CHOICE: ""}, size="small", width=260)
+        self.line = text.pane(Markup(""), [CSS])
+        self.bar = pmui.LinearProgress(variant="indeterminate", sizing_mode="stretch_width", visible=False, margin=0)
+        self.view = pn.Column(
+            pn.Row(self.paste, self.open_button, self.upload, self.saved, sizing_mode="stretch_width"),
+            self.bar,
+            self.line,
+            sizing_mode="stretch_width",
+        )
+        self.open_button.on_click(self._pasted)
+        self.paste.param.watch(self._entered, "enter_pressed")
+        self.upload.param.watch(self._uploaded, "value")
+        self.saved.param.watch(self._chosen, "value")
+        session.param.watch(lambda *_: self._refresh(), ["phase", "progress", "opened", "refusal"])
+        self._refresh()
+
+    async def load_saved(self) -> None:
+        """Fill the list of the platform's saved states."""
+        try:
+            states = await asyncio.to_thread(self._context.reader.saved_states)
+        except TrackmapperError as error:
+            text.notify("warning", str(error))
+            return
+        options = {NO_CHOICE if states else "No saved states": ""}
+        for state in states:
+            options[text.label(state.name) if text.label(state.name) not in options else text.label(state.path)] = (
+                state.path
+            )
+        self.saved.options = options
+
+    async def open(self, given: Given) -> None:
+        """Open what was given; the page stays usable meanwhile, and a later call wins over this one."""
+        self._turn += 1
+        turn, words = self._turn, ["Reading the state"]
+        before = self._session.phase if self._session.opened is None else "open"
+        self._session.param.update(phase="working", progress=words[-1], refusal=None)
+        task = asyncio.create_task(asyncio.to_thread(open_state, self._context, given, words.append))
+        while not task.done():
+            await asyncio.wait({task}, timeout=0.15)
+            if turn == self._turn:
+                self._session.progress = words[-1]
+        if turn != self._turn:
+            return
+        try:
+            opened = task.result()
+        except TrackmapperError as error:
+            phase = "open" if before == "open" else "refused"
+            self._session.param.update(phase=phase, refusal=error, progress="")
+            return
+        rows = await asyncio.to_thread(self._restore, opened)
+        self._session.open(opened, rows)
+        self._opened_from(given)
+
+    async def _pasted(self, _event: Event) -> None:
+        if pasted := (self.paste.value_input or self.paste.value or "").strip():
+            await self.open(Given(paste=pasted))
+
+    async def _entered(self, _event: Event) -> None:
+        await self._pasted(None)
+
+    async def _uploaded(self, event: Event) -> None:
+        if event.new:
+            await self.open(Given(data=bytes(event.new), stem=PurePosixPath(str(self.upload.filename)).stem))
+
+    async def _chosen(self, event: Event) -> None:
+        if event.new:
+            await self.open(Given(saved=str(event.new)))
+
+    def _refresh(self) -> None:
+        self.bar.visible = self._session.phase == "working"
+        text.show(self.line, source_line(self._session))
+
+
+def source_line(session: Session) -> Markup:
+    """What became of what was given: counts, the layers that are no tracks and why, the state's problems."""
+    parts: list[Markup] = []
+    if session.phase == "working":
+        parts.append(tag("p", f"{session.progress} …", cls="dim", role="status"))
+    if session.refusal is not None:
+        error = session.refusal
+        where = f" ({error.where})" if error.where else ""
+        parts.append(
+            tag("p", tag("strong", f"✕ Not opened: {error.message}{where}"), f" {error.cure}", cls="bad", role="alert")
+        )
+    opened: Opened | None = session.opened
+    if opened is not None:
+        state = opened.state
+        mouse = f"mouse {state.subject}" if state.subject else "mouse unknown"
+        good = tag("span", f"✓ {opened_words(opened)}", cls="good")
+        parts.append(
+            tag(
+                "div",
+                good,
+                tag("strong", mouse),
+                tag("span", state.acquisition or "", cls="dim"),
+                *_others(opened),
+                cls="row",
+            )
+        )
+        if opened.note:
+            parts.append(tag("p", tag("strong", f"▲ {opened.note}"), cls="warn", role="status"))
+        signs = {Severity.ERROR: ("✕", "bad"), Severity.CONFIRM: ("?", "warn"), Severity.WARNING: ("▲", "warn")}
+        for problem in state.problems:
+            if problem.severity in signs:
+                sign, cls = signs[problem.severity]
+                parts.append(tag("p", f"{sign} {problem.rule} {problem.message}", cls=cls, title=problem.cure))
+    return join(parts)
+
+
+def _others(opened: Opened) -> list[Markup]:
+    words = {kind: kind.value.replace("_", " ") for kind in LayerKind}
+    return [
+        tag("span", f"{layer.name}: {words[layer.kind]}", cls="pill", title=layer.reason)
+        for layer in opened.state.layers
+        if layer.kind is not LayerKind.TRACK
+    ]
