@@ -20,7 +20,10 @@ SAME_SCALE = 1e-3
 
 def check_state(index: CheckIndex) -> Iterator[Problem]:
     """Problems of the state as a whole and of every mapped layer."""
-    yield from index.state.problems
+    brainless = not any(image.asset for image in index.state.images)
+    for known in index.state.problems:
+        # A state without a brain can be looked at, but not converted.
+        yield replace(known, severity=Severity.ERROR) if brainless and known.rule == "N3" else known
     for name, numbers in index.by_track.items():
         if not name:
             continue

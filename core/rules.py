@@ -152,7 +152,7 @@ _TABLE = (
         "An image source is a list",
         C,
         "The converter reads only a text or an object with a url there, and stops.",
-        "Confirm that a repaired copy of the state is sent; the points stay as they are.",
+        "Confirm, or leave one source per image in Neuroglancer and copy the state again.",
     ),
     Rule(
         "N2",
@@ -238,6 +238,7 @@ _TABLE = (
     Rule(
         "N15", "A layer cannot be used as a track", E, "It has no points of its own to convert.", "Map another layer."
     ),
+    Rule("N17", "A part of the state cannot be read", E, "It may be a track.", "Copy the state again in Neuroglancer."),
     Rule("N16", "A layer is archived", C, "Archived usually means given up.", "Confirm that it is the track you mean."),
     # --- T: one track --------------------------------------------------------------------------
     Rule("T1", "Few points", W, "A line needs two points; a bent track needs several.", "Draw more points."),
