@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -360,16 +359,3 @@ def may_follow(before: JobState, after: JobState) -> bool:
 def new_token() -> str:
     """A token of 16 small letters and digits, short and plain enough for every platform's tag search."""
     return "j" + "".join(secrets.choice(_TOKEN_LETTERS) for _ in range(15))
-
-
-def utc_now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)
-
-
-def boot_id() -> str:
-    """What identifies this boot of the machine; "" where the kernel does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""

@@ -18,10 +18,11 @@ import pytest
 
 from core.errors import NoSuchJobError, NotAllowedError, StaleRecordError, StoreBusyError, StoreUnusableError
 from jobs import database
+from jobs.clock import utc_now
 from jobs.data_folder import file_system_of, refuse_shared_file_system
 from jobs.database import sqlite_note
 from jobs.notices import unseen_notices
-from jobs.records import JobRecord, JobState, Step, utc_now
+from jobs.records import JobRecord, JobState, Step
 from jobs.store import JobStore
 from jobs.text_disk import FOREIGN, TextDisk
 from tests.job_records import START, a_record

@@ -1,0 +1,144 @@
+"""What a job was launched with, kept as the very requests that its worker will send.
+
+The requests are made once, when a person presses Launch, and kept as JSON beside the job; a worker of a later
+version sends what that person saw, not what it would make of the same mapping today.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import StoreUnusableError
+from core.manifest_rows import ManifestRow
+from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
+from jobs.records import JobRecord, RemoteIds
+from jobs.store import JobStore
+
+MANIFEST_ID, STATE_ID, RUN_ID = "@manifest", "@state", "@run"
+"""Stand for ids that are not known before the job runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The four requests of a job, and the rows it is counted by."""
+
+    rows: tuple[ManifestRow, ...]
+    manifest: InputAsset
+    state: InputAsset
+    run_request: RunRequest
+    """Its mounts may name MANIFEST_ID and STATE_ID."""
+    capture_request: CaptureRequest
+    """Its run and provenance may name RUN_ID, MANIFEST_ID and STATE_ID."""
+
+    def manifest_asset(self) -> InputAsset:
+        """The request for the asset that holds the manifest."""
+        return self.manifest
+
+    def state_asset(self) -> InputAsset:
+        """The request for the asset that holds the Neuroglancer state."""
+        return self.state
+
+    def run(self, ids: RemoteIds) -> RunRequest:
+        """The request for the conversion."""
+        known = _known(ids)
+        mounts = tuple(Mount(known.get(m.asset_id, m.asset_id), m.mount) for m in self.run_request.mounts)
+        return dataclasses.replace(self.run_request, mounts=mounts)
+
+    def capture(self, ids: RemoteIds) -> CaptureRequest:
+        """The request that keeps the results."""
+        known = _known(ids)
+        request = self.capture_request
+        return dataclasses.replace(
+            request,
+            run_id=known.get(request.run_id, request.run_id),
+            custom_metadata={key: known.get(value, value) for key, value in request.custom_metadata.items()},
+            provenance_data_assets=tuple(known.get(i, i) for i in request.provenance_data_assets),
+        )
+
+
+def _known(ids: RemoteIds) -> dict[str, str]:
+    known = {MANIFEST_ID: ids.manifest_asset, STATE_ID: ids.state_asset, RUN_ID: ids.run}
+    return {placeholder: value for placeholder, value in known.items() if value is not None}
+
+
+def launch_to_json(launch: Launch) -> tuple[dict[str, Any], tuple[bytes, ...]]:
+    """The JSON form of a launch, and the bytes that it names by sha256."""
+    value = {
+        "rows": [dataclasses.asdict(row) for row in launch.rows],
+        "manifest": _asset_to_json(launch.manifest),
+        "state": _asset_to_json(launch.state),
+        "run": {
+            "token": launch.run_request.token,
+            "name": launch.run_request.name,
+            "mounts": [dataclasses.asdict(mount) for mount in launch.run_request.mounts],
+            "parameters": dict(launch.run_request.parameters),
+        },
+        "capture": {
+            **{f.name: getattr(launch.capture_request, f.name) for f in dataclasses.fields(CaptureRequest)},
+            "tags": list(launch.capture_request.tags),
+            "custom_metadata": dict(launch.capture_request.custom_metadata),
+            "provenance_data_assets": list(launch.capture_request.provenance_data_assets),
+        },
+    }
+    return value, (*launch.manifest.files.values(), *launch.state.files.values())
+
+
+def open_launch(store: JobStore, record: JobRecord) -> Launch:
+    """Read back what a job was launched with, every byte compared with its digest.
+
+    Raises:
+        StoreUnusableError: something of it is missing or was changed.
+        NoSuchJobError: nothing of it is there.
+    """
+    value = store.inputs(record.id)
+    try:
+        run, capture = value["run"], value["capture"]
+        launch = Launch(
+            rows=tuple(ManifestRow(**row) for row in value["rows"]),
+            manifest=_asset_from_json(store, value["manifest"]),
+            state=_asset_from_json(store, value["state"]),
+            run_request=RunRequest(
+                token=run["token"],
+                name=run["name"],
+                mounts=tuple(Mount(**mount) for mount in run["mounts"]),
+                parameters=run["parameters"],
+            ),
+            capture_request=CaptureRequest(**{**capture, "tags": tuple(capture["tags"])}),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StoreUnusableError(
+            f"what the job was launched with cannot be read ({type(error).__name__}: {error})",
+            where=f"job {record.id}",
+            cure="Restore a backup, or launch the mapping again.",
+        ) from error
+    for what, sha256, files in (
+        ("manifest", record.manifest_sha256, launch.manifest.files),
+        ("state", record.state_sha256, launch.state.files),
+    ):
+        if sha256 not in {hashlib.sha256(data).hexdigest() for data in files.values()}:
+            raise StoreUnusableError(
+                f"the {what} that is kept is not the one that was launched",
+                where=f"job {record.id}",
+                cure="Launch the mapping again.",
+            )
+    return launch
+
+
+def _asset_to_json(asset: InputAsset) -> dict[str, Any]:
+    return {
+        "token": asset.token,
+        "name": asset.name,
+        "files": {path: hashlib.sha256(data).hexdigest() for path, data in asset.files.items()},
+        "tags": list(asset.tags),
+        "description": asset.description,
+    }
+
+
+def _asset_from_json(store: JobStore, value: Mapping[str, Any]) -> InputAsset:
+    tags: Sequence[str] = value["tags"]
+    files = {path: store.blob(sha256) for path, sha256 in value["files"].items()}
+    return InputAsset(value["token"], value["name"], files, tuple(tags), value["description"])
