@@ -51,7 +51,7 @@ def read_state(data: bytes | str, *, stem: str = "state", limit_bytes: int = LIM
         kind = "a list" if isinstance(root, list) else "a single value"
         raise StateError(f"The JSON is {kind}, not a Neuroglancer state.", cure="A state is an object with layers.")
     layers, form_problems = _named_layers(root)
-    _check_bounds(layers)
+    _check_annotation_count(layers)
 
     images = tuple(read_image(layer, name) for _, name, layer in layers if is_image_layer(layer))
     dimensions = _state_dimensions(root)
@@ -106,17 +106,16 @@ def viewer_link(state: State, position_zyx: Sequence[float] | None = None) -> st
 def _named_layers(root: Layer) -> tuple[list[tuple[int | str, str, Layer]], list[Problem]]:
     """(key in the file, name, layer) of each layer; and what is odd about the file's form."""
     listed = root.get("layers")
-    if isinstance(listed, dict):
-        items: list[tuple[int | str, object]] = list(listed.items())
-        odd = ["The state's layers are an object instead of a list."]
-    elif isinstance(listed, list):
-        items, odd = list(enumerate(listed)), []
-    else:
+    if not isinstance(listed, dict | list):
         raise StateError(
             "The JSON has no list of layers, so it is no Neuroglancer state.",
             where="layers",
             cure="In Neuroglancer press {} (Edit JSON state) and copy everything.",
         )
+    if len(listed) > MAX_LAYERS:
+        raise StateError(f"The state has more than {MAX_LAYERS:,} layers.", where="layers", cure="Split the state.")
+    items: list[tuple[int | str, object]] = list(listed.items() if isinstance(listed, dict) else enumerate(listed))
+    odd = ["The state's layers are an object instead of a list."] if isinstance(listed, dict) else []
     layers = [(key, _name(key, layer), layer) for key, layer in items if isinstance(layer, dict)]
     if len(layers) < len(items):
         first = next(key for key, layer in items if not isinstance(layer, dict))
@@ -136,9 +135,7 @@ def _name(key: int | str, layer: Layer) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _check_bounds(layers: list[tuple[int | str, str, Layer]]) -> None:
-    if len(layers) > MAX_LAYERS:
-        raise StateError(f"The state has more than {MAX_LAYERS:,} layers.", where="layers", cure="Split the state.")
+def _check_annotation_count(layers: list[tuple[int | str, str, Layer]]) -> None:
     lists = (layer.get(key) for _, _, layer in layers for key in ("annotations", "points"))
     if sum(len(listed) for listed in lists if isinstance(listed, list)) > MAX_ANNOTATIONS:
         raise StateError(

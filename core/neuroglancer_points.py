@@ -12,6 +12,7 @@ from core.models import Points
 
 MAX_COORDINATE = 1e9
 """Coordinates are voxels; a brain has a few ten thousand along each axis."""
+MAX_RANK = 16
 
 _SHAPES = {
     "line": "a line",
@@ -94,7 +95,7 @@ def _point_of(annotation: object) -> list[float] | None:
     if type(annotation) is not dict or annotation.get("type", "point") != "point":
         return None
     point = annotation.get("point")
-    if type(point) is not list or not point:
+    if type(point) is not list or not 0 < len(point) <= MAX_RANK:
         return None
     for number in point:
         # bool is an int to isinstance, and no coordinate.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.models import Dimension, Problem, Severity, Where
+from core.models import Dimension, Points, Problem, Severity, Where
 from core.neuroglancer_points import Annotations
 from core.neuroglancer_sources import sources_of, transform_of
 from core.neuroglancer_spaces import SPATIAL, order_of, read_dimensions, spatial_order
@@ -249,7 +249,7 @@ def annotation_problems(name: str, annotations: Annotations, expected: int, decl
         )
     wrong = [(rank, count) for rank, count in annotations.ranks if rank != expected]
     if wrong:
-        found = ", ".join(f"{count} points have {rank}" for rank, count in wrong[:3])
+        found = ", ".join(f"{rank} in {count} of {points} points" for rank, count in wrong[:3])
         why = "the layer declares" if declared else "the converter expects without declared dimensions"
         problems.append(
             problem(
@@ -262,7 +262,7 @@ def annotation_problems(name: str, annotations: Annotations, expected: int, decl
                 expected,
             )
         )
-    doubled = len(annotations.points) - len(np.unique(annotations.points, axis=0)) if points else 0
+    doubled = _doubled(annotations.points) if points else 0
     if doubled:
         problems.append(
             problem(
@@ -275,6 +275,12 @@ def annotation_problems(name: str, annotations: Annotations, expected: int, decl
             )
         )
     return problems
+
+
+def _doubled(points: Points) -> int:
+    """How many points equal one before them. Sorting by columns is many times faster than `np.unique` by rows."""
+    in_order = points[np.lexsort(points.T)]
+    return int((in_order[1:] == in_order[:-1]).all(axis=1).sum())
 
 
 def unsafe_name(name: str) -> list[Problem]:

@@ -74,7 +74,7 @@ def acquisition_of(image: ImageLayer) -> AssetName | None:
 
 def _asset_of(path: tuple[str, ...]) -> str | None:
     # The first part is the bucket or host: an asset stands below it.
-    return path[path.index(FUSED) - 1] if FUSED in path[2:] else None
+    return path[path.index(FUSED, 2) - 1] if FUSED in path[2:] else None
 
 
 def _image_file_of(path: tuple[str, ...]) -> str | None:

@@ -14,10 +14,9 @@ SPATIAL = ("z", "y", "x")
 ASSUMED = tuple(Dimension(name, 1.0, "") for name in (*SPATIAL, "t"))
 """What the converter takes for granted where nothing is declared. The scale is unknown, so it has no unit."""
 
-# Exact powers of ten: dividing by them keeps 1.8 um exactly the float that 1.8e-06 is read as.
-_LARGER = {"Y": 1e24, "Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "h": 1e2, "": 1.0}
-_SMALLER = {"c": 1e2, "m": 1e3, "u": 1e6, "µ": 1e6, "μ": 1e6, "n": 1e9, "p": 1e12, "f": 1e15, "a": 1e18,
-            "z": 1e21, "y": 1e24}  # fmt: skip
+_PREFIXES = {"Y": 1e24, "Z": 1e21, "E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "k": 1e3, "h": 1e2, "": 1.0,
+             "c": 1e-2, "m": 1e-3, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15, "a": 1e-18,
+             "z": 1e-21, "y": 1e-24}  # fmt: skip
 _PREFIX_WORDS = {"": "", "kilo": "k", "centi": "c", "milli": "m", "micro": "u", "nano": "n", "pico": "p"}
 _WORD = re.compile(r"(kilo|centi|milli|micro|nano|pico|)(met(?:er|re)|second)s?", re.IGNORECASE)
 _SYMBOL = re.compile(r"([YZEPTGMkhcmuµμnpfazy]?)([ms])")
@@ -106,9 +105,8 @@ def _dimension(name: object, scale: object, unit: object) -> Dimension | None:
     if not isinstance(scale, int | float) or isinstance(scale, bool) or scale <= 0:
         return None
     prefix, base = _unit(unit)
-    factor = _LARGER.get(prefix)
-    metres = scale * factor if factor is not None else scale / _SMALLER[prefix]
-    return Dimension(name, metres, base) if math.isfinite(metres) and metres > 0 else None
+    in_base = scale * _PREFIXES[prefix]
+    return Dimension(name, in_base, base) if math.isfinite(in_base) and in_base > 0 else None
 
 
 def _unit(unit: str) -> tuple[str, str]:

@@ -113,7 +113,7 @@ class _PinnedConnection(http.client.HTTPSConnection):
     """https to an address that was checked, in the name of the host: a second look-up could give another address."""
 
     def __init__(self, host: str, address: str, port: int, tls: ssl.SSLContext) -> None:
-        super().__init__(host, port, timeout=TIMEOUT_S)
+        super().__init__(host, port, timeout=TIMEOUT_S, context=tls)
         self._address = address
         self._tls = tls
 

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -166,19 +166,20 @@ def _integer(digits: str) -> int:
 
 def _check_values(root: object) -> None:
     """Walk all values without recursion; raise for the first that cannot be used."""
-    # A path is a chain (path of the parent, key), so that nothing is copied for the values that are fine.
-    todo: list[tuple[object, tuple[object, ...]]] = [(root, ())]
     if why := _why_unusable(root):
         raise _unusable(root, (), why)
+    # A path is a chain (path of the parent, key), so that nothing is copied for the values that are fine.
+    todo: list[tuple[object, tuple[object, ...]]] = [(root, ())]
+    sound: set[str] = set()
     while todo:
         parent, chain = todo.pop()
+        children: Iterable[tuple[object, object]] = ()
         if isinstance(parent, dict):
-            if why := _why_unusable_keys(parent):
+            if why := _why_unusable_keys(parent, sound):
                 raise _unusable(root, chain, why)
             children = parent.items()
-        else:
-            assert isinstance(parent, list)
-            children = enumerate(parent)  # type: ignore[assignment]
+        elif isinstance(parent, list):
+            children = enumerate(parent)
         for key, value in children:
             if isinstance(value, dict | list):
                 todo.append((value, (chain, key)))
@@ -187,23 +188,26 @@ def _check_values(root: object) -> None:
 
 
 def _why_unusable(value: object) -> str:
-    if isinstance(value, float):
+    # The parser gives exact types; asking for them is faster than isinstance, and a state has millions of values.
+    if type(value) is float:
         return "" if math.isfinite(value) else "The number is not finite."
-    if isinstance(value, str):
-        return "The text holds NUL or half of a surrogate pair." if _UNPRINTABLE.search(value) else ""
-    if isinstance(value, int) and abs(value) > MAX_INTEGER:
-        return "The whole number is larger than 2**53 and would lose digits."
+    if type(value) is int:
+        return "" if abs(value) <= MAX_INTEGER else "The whole number is larger than 2**53 and would lose digits."
+    if type(value) is str and _UNPRINTABLE.search(value):
+        return "The text holds NUL or half of a surrogate pair."
     return ""
 
 
-def _why_unusable_keys(value: dict[str, object]) -> str:
+def _why_unusable_keys(value: dict[str, object], sound: set[str]) -> str:
+    """Why a key cannot be used; `sound` keeps the keys that were looked at before."""
     if isinstance(value, _Twice):
         return f'The key "{shown(value.key)}" stands twice in the same object.'
-    for key in value:
+    for key in value.keys() - sound:
         if len(key) > MAX_NAME:
             return f"A key is longer than {MAX_NAME:,} characters."
         if _UNPRINTABLE.search(key):
             return "A key holds NUL or half of a surrogate pair."
+        sound.add(key)
     return ""
 
 
