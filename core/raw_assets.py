@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from core.asset_files import list_optional, read_object
 from core.asset_names import parse_stream_name
 from core.errors import NotFoundError, TrackmapperError
-from core.models import Asset, Probe, Problem
+from core.models import Asset, Probe, Problem, Target
 from core.open_ephys import MAX_BYTES, read_settings_xml, read_structure_oebin
 from core.platforms.base import AssetReader, Entry
 from core.rules import problem
-from core.session_metadata import SessionFacts, read_session_facts
+from core.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
 
 _CLIPPED = "ecephys_clipped"
 _COMPRESSED = "ecephys_compressed"
@@ -71,7 +72,9 @@ def read_raw(reader: AssetReader, asset: Asset) -> RawFacts:
     places += [f"{clipped}/settings.xml"] if any(node.name == "settings.xml" for node in nodes) else []
     places += ["settings.xml"] if "settings.xml" in root else []
     probes = _probes(reader, asset, places, problems)
-    return RawFacts(asset, True, probes, streams, _session(reader, asset, root, problems), tuple(problems))
+    session = _session(reader, asset, root, problems)
+    session = replace(session, targets=_on_streams(reader, asset, root, session, probes, problems))
+    return RawFacts(asset, True, probes, streams, session, tuple(problems))
 
 
 def _probes(reader: AssetReader, asset: Asset, places: list[str], problems: list[Problem]) -> tuple[Probe, ...]:
@@ -111,11 +114,34 @@ def _streams_of_oebin(reader: AssetReader, asset: Asset, clipped: str, nodes: It
 
 
 def _session(reader: AssetReader, asset: Asset, root: set[str], problems: list[Problem]) -> SessionFacts:
-    for path in ("session.json", "acquisition.json"):
+    document = _first_object(reader, asset, ("session.json", "acquisition.json"), root, problems)
+    return read_session_facts(document)
+
+
+def _on_streams(
+    reader: AssetReader,
+    asset: Asset,
+    root: set[str],
+    session: SessionFacts,
+    probes: tuple[Probe, ...],
+    problems: list[Problem],
+) -> tuple[Target, ...]:
+    """The session's targets by stream; the rig's file is asked for only when a name alone does not say."""
+    if not probes or {target.probe for target in session.targets} <= {probe.name for probe in probes}:
+        return session.targets
+    rig = _first_object(reader, asset, ("rig.json", "instrument.json"), root, problems)
+    return on_streams(session.targets, probes, read_rig_serials(rig))
+
+
+def _first_object(
+    reader: AssetReader, asset: Asset, paths: tuple[str, ...], root: set[str], problems: list[Problem]
+) -> dict[str, Any]:
+    """The first of some JSON files that is there and can be read, else an empty object."""
+    for path in paths:
         if path not in root:
             continue
         try:
-            return read_session_facts(read_object(reader, asset, path))
+            return read_object(reader, asset, path)
         except TrackmapperError as error:
             problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
-    return _NO_SESSION
+    return {}

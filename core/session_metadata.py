@@ -1,18 +1,19 @@
 """What session.json (aind-data-schema 1) or acquisition.json (2) says of a recording: targets, angles, length, notes.
 
-Names of assemblies and devices are the rig's, not the streams'; a target is matched to a stream only by an equal name.
+Names of assemblies and devices are the rig's, not the streams'. rig.json (1) or instrument.json (2) gives their probes'
+serial numbers, and by these alone a target is brought to a stream of another name.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from core.asset_files import number_of, object_of, objects, text_of
-from core.models import Target
+from core.models import Probe, Target
 
 _UM = {"micrometer": 1.0, "um": 1.0, "millimeter": 1e3, "mm": 1e3, "centimeter": 1e4, "meter": 1e6}
 _ANGLES = {"arc": "arc_angle", "module": "module_angle", "rotation": "rotation_angle"}
@@ -40,6 +41,35 @@ def read_session_facts(document: Mapping[str, Any]) -> SessionFacts:
         duration_s=_duration_s(document, streams),
         notes=tuple(note for note in map(text_of, _notes(document, streams)) if note),
     )
+
+
+def read_rig_serials(document: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Name of an ephys assembly or a probe -> serial numbers, from a parsed rig.json or instrument.json."""
+    serials: dict[str, set[str]] = {}
+    for assembly in (*objects(document.get("ephys_assemblies")), *objects(document.get("components"))):
+        title = text_of(assembly.get("name")) or text_of(assembly.get("ephys_assembly_name"))
+        for probe in objects(assembly.get("probes")):
+            if serial := text_of(probe.get("serial_number")):
+                for name in (title, text_of(probe.get("name"))):
+                    serials.setdefault(name, set()).add(serial)
+    return serials
+
+
+def on_streams(
+    targets: Iterable[Target], probes: Iterable[Probe], serials: Mapping[str, set[str]]
+) -> tuple[Target, ...]:
+    """Targets named by the stream of their probe, where the rig's serial numbers say which; the others unchanged.
+
+    An assembly of several probes, or a quad-base probe, gives one target per stream.
+    """
+    known = {probe.name: probe.serial for probe in probes}
+    found: list[Target] = []
+    for target in targets:
+        wanted = serials.get(target.probe, set())
+        streams = [name for name, serial in known.items() if serial and serial in wanted]
+        same = target.probe in known or not streams
+        found += [target] if same else [replace(target, probe=stream) for stream in streams]
+    return tuple(found)
 
 
 def _targets(stream: Mapping[str, Any]) -> Iterator[Target]:

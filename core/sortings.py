@@ -181,7 +181,7 @@ def _verdict(markers: tuple[bytes, ...], streams: tuple[SortedStream, ...]) -> t
     words = [_FATAL[marker] for marker in markers if marker in _FATAL]
     if _CUDA in markers:
         words.append("there was a CUDA error")
-    told = f"its output says that {' and '.join(words)}" if words else ""
+    told = f"its output says: {', '.join(words)}" if words else ""
     if any(marker in _FATAL for marker in markers):
         return SortingStatus.ERROR, told + (f"; it left {len(streams)} sorted stream(s) behind" if streams else "")
     if not streams:

@@ -141,6 +141,19 @@ def test_streams_come_from_the_oebin_where_nothing_is_compressed(mouse: Mouse):
     assert mouse.only().streams == ("Record Node 104#Neuropix-PXI-100.ProbeA-AP",)
 
 
+def test_targets_are_named_by_stream_through_the_rigs_serial_numbers(mouse: Mouse):
+    modules = [{"assembly_name": name, "primary_targeted_structure": name} for name in ("Assembly 1", "Assembly 2")]
+    rig = {"ephys_assemblies": [{"name": "Assembly 2", "probes": [{"name": "x", "serial_number": "22420013872"}]}]}
+    mouse.raw(
+        files=raw_files()
+        | {"session.json": as_json({"data_streams": [{"ephys_modules": modules}]}), "rig.json": as_json(rig)}
+    )
+    assert [(t.probe, t.structure) for t in mouse.only().targets] == [
+        ("Assembly 1", "Assembly 1"),
+        ("ProbeB", "Assembly 2"),
+    ]
+
+
 def test_a_broken_session_json_is_a_problem(mouse: Mouse):
     mouse.raw(files=raw_files() | {"session.json": b"{"})
     assert "session.json" in told(mouse.only().problems, "A14")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.models import Target
-from core.session_metadata import SessionFacts, read_session_facts
+from core.models import Probe, Target
+from core.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
 
 SESSION = {
     "schema_version": "0.3.4",
@@ -121,6 +121,28 @@ def test_acquisition_2():
     )
     assert facts.duration_s == 240
     assert facts.notes == ("surface finding", "deep")
+
+
+@pytest.mark.parametrize("key", ["ephys_assemblies", "components"])
+def test_an_assembly_is_brought_to_its_stream_by_serial_number_alone(key: str):
+    rig = {
+        key: [
+            {"name": "Assembly A", "probes": [{"name": "46116", "serial_number": "111"}]},
+            {"name": "ProbeA", "probes": [{"name": "spare", "serial_number": "222"}]},
+            {"name": "Camera"},
+        ]
+    }
+    probes = (Probe("ProbeA", "111", "NP1000", (0,), 1), Probe("ProbeB", "333", "NP1000", (0,), 1))
+    named = [Target(name, "MD") for name in ("Assembly A", "46116", "ProbeA", "ProbeB", "Assembly Z")]
+    found = on_streams(named, probes, read_rig_serials(rig))
+    assert [target.probe for target in found] == ["ProbeA", "ProbeA", "ProbeA", "ProbeB", "Assembly Z"]
+
+
+def test_a_quad_base_target_holds_for_each_of_its_streams():
+    probes = [Probe(f"45883-{n}", "9", "NP2020", (n - 1,), 4) for n in (1, 2)]
+    rig = {"components": [{"name": "A", "probes": [{"name": "45883", "serial_number": "9"}]}]}
+    found = on_streams([Target("45883", "CA1")], probes, read_rig_serials(rig))
+    assert found == (Target("45883-1", "CA1"), Target("45883-2", "CA1"))
 
 
 def test_a_unit_that_is_not_known_gives_no_number_rather_than_a_wrong_one():
