@@ -96,7 +96,7 @@ class LocalLibrary:
     def _assets(self) -> Iterator[Asset]:
         try:
             with os.scandir(self.assets_folder) as entries:
-                names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+                names = sorted(e.name for e in entries if os.path.isdir(e.path) and not e.name.startswith("."))
         except FileNotFoundError:
             return
         except OSError as error:
@@ -257,7 +257,7 @@ def list_entries(folder: Path, root: Path, where: str) -> tuple[Entry, ...]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_symlink() and not is_inside(Path(entry.path), root):
+                if entry.is_symlink() and not (os.path.exists(entry.path) and is_inside(Path(entry.path), root)):
                     continue
                 if entry.is_dir():
                     found.append(Entry(entry.name, True))
