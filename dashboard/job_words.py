@@ -17,7 +17,7 @@ STATE_WORDS: dict[JobState, tuple[str, str, str]] = {
     JobState.NEEDS_YOU: ("?", "warn", "needs you"),
     JobState.CANCELLING: ("◌", "warn", "cancelling"),
     JobState.SUCCEEDED: ("✓", "good", "succeeded"),
-    JobState.INCOMPLETE: ("▲", "bad", "incomplete"),
+    JobState.INCOMPLETE: ("✕", "bad", "incomplete"),
     JobState.FAILED: ("✕", "bad", "failed"),
     JobState.CANCELLED: ("–", "dim", "cancelled"),
     JobState.REFUSED: ("✕", "bad", "refused"),

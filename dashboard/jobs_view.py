@@ -102,7 +102,9 @@ class JobsView:
         self.show = pmui.RadioButtonGroup(
             options={words: key for key, (words, _) in FILTERS.items()},
             value=show if show in FILTERS else "all",
-            label="Show",
+            label="",
+            sx={"& .MuiToggleButton-root": {"whiteSpace": "nowrap"}},
+            width=430,
             size="small",
             margin=(8, 10),
         )

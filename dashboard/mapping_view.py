@@ -26,7 +26,7 @@ from dashboard.track_plots import TrackPlots
 
 PLOTS_HEIGHT = 690
 _TWO_COLUMNS = """
-:host { display: grid !important; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 16px; }
+:host { display: grid !important; grid-template-columns: minmax(0, 700px) minmax(0, 1fr); gap: 16px; }
 @media (max-width: 1100px) { :host { grid-template-columns: minmax(0, 1fr); } }
 """
 

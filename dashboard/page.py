@@ -22,7 +22,7 @@ from dashboard.opening import Given, check_rows
 from dashboard.source_view import SourceView
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, join, tag
-from dashboard.theme import CSS, THEME_CONFIG
+from dashboard.theme import CSS, HEADER_SX, THEME_CONFIG
 
 TICK_MS = 1000
 PAGES = {"Map": "map", "Jobs": "jobs", "Help": "help"}
@@ -36,6 +36,7 @@ def make_page(title: str, header: list[pn.viewable.Viewable], main: list[pn.view
         header=header,
         main=main,
         theme_config=THEME_CONFIG,
+        sx=HEADER_SX,
         busy_indicator=None,
         sidebar_variant="temporary",
         sidebar_open=False,

@@ -34,11 +34,11 @@ SIGNED = JSCode(
 
 
 COMPACT = """
-.tabulator .tabulator-row .tabulator-cell { padding: 4px 8px; height: auto; min-height: 28px; font-size: 13px; }
+.tabulator .tabulator-row .tabulator-cell { padding: 4px 8px !important; height: 30px !important; min-height: 0; font-size: 13px; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 4px 8px; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-title {
   text-transform: none; letter-spacing: 0; font-size: 12px; font-weight: 600; }
-.tabulator .tabulator-row { min-height: 28px; cursor: pointer; }
+.tabulator .tabulator-row { min-height: 30px; cursor: pointer; }
 .tabulator .tabulator-row.tabulator-selected { outline: 2px solid light-dark(#0b5d7a, #6cc3e0); outline-offset: -2px; }
 """
 """Dense rows, and a selection that is not told by its colour alone."""

@@ -11,6 +11,9 @@ PRIMARY = {"light": "#0b5d7a", "dark": "#6cc3e0"}
 GREY = "#7d8a94"
 """Axes, frames and captions of plots: readable on the dark and on the light page alike."""
 
+HEADER_SX = {"& .MuiAppBar-root": {"backgroundColor": "#0b4a61", "color": "#ffffff", "backgroundImage": "none"}}
+"""The header looks the same on the light and on the dark page."""
+
 THEME_CONFIG = {
     mode: {
         "palette": {"primary": {"main": PRIMARY[mode]}},

@@ -82,8 +82,9 @@ def figure(scene: Scene) -> go.Figure:
         )
     axis = {
         "color": GREY,
-        "gridcolor": "rgba(125,138,148,0.25)",
-        "zerolinecolor": "rgba(125,138,148,0.25)",
+        "showgrid": scene.box_image_ras_mm is None,
+        "gridcolor": GREY,
+        "zeroline": False,
         "showbackground": False,
         "tickfont": {"size": 10},
     }
