@@ -15,7 +15,7 @@ import numpy as np
 from core.models import Dimension, Points, Problem, Severity, Where
 from core.neuroglancer_points import Annotations
 from core.neuroglancer_sources import sources_of, transform_of
-from core.neuroglancer_spaces import SPATIAL, order_of, read_dimensions, spatial_order
+from core.neuroglancer_spaces import SPATIAL, order_of, read_dimensions
 from core.strict_json import shown
 
 SAME_SCALE = 1e-4
@@ -68,7 +68,7 @@ def space_problems(
         dimensions: The axes that its points are taken for.
         around: The state's axes and the scale expected.
     """
-    redraw = "Select all its points in Neuroglancer, or draw them again in a new annotation layer of this brain."
+    redraw = "Draw the track again in a new annotation layer of this brain."
     if own is None and spaces:
         return [
             problem(
@@ -80,9 +80,8 @@ def space_problems(
             )
         ]
     if own is None:
-        order = spatial_order(dimensions)
         seen = f"the state's order is {order_of(dimensions)}" if around.dimensions else "the state has no order either"
-        if order == SPATIAL:
+        if tuple(dimension.name for dimension in dimensions[:3]) == SPATIAL:
             return [
                 problem(
                     "N4",

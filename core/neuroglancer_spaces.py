@@ -54,11 +54,6 @@ def order_of(dimensions: Sequence[Dimension]) -> str:
     return ", ".join(shown(dimension.name, 20) for dimension in dimensions[:8]) or "none"
 
 
-def spatial_order(dimensions: Sequence[Dimension]) -> tuple[str, ...]:
-    """The names of the spatial axes in their order."""
-    return tuple(dimension.name for dimension in dimensions if dimension.name in SPATIAL)
-
-
 def matching_rank(dimensions: tuple[Dimension, ...], rank: int) -> tuple[Dimension, ...]:
     """The axes that points of `rank` numbers stand for: all, or the spatial ones alone, or the first ones."""
     if rank >= len(dimensions):

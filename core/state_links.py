@@ -31,7 +31,8 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # A last label with a letter first keeps out every way to write an IP address: decimal, hexadecimal, dotted, v6.
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
-_SAFE_TOKEN = re.compile(r"""'(?P<single>[^'\\]*+(?:\\.[^'\\]*+)*+)'|"[^"\\]*+(?:\\.[^"\\]*+)*+"|_""", re.DOTALL)
+# Closing quotes are optional: a string that never ends is read once, not once per quote in it.
+_SAFE_TOKEN = re.compile(r"""'(?P<single>[^'\\]*+(?:\\.[^'\\]*+)*+)'?|"[^"\\]*+(?:\\.[^"\\]*+)*+"?|_""", re.DOTALL)
 _SAFE_INNER = re.compile(r"""\\(.)|\"""", re.DOTALL)
 _REDIRECTS = (301, 302, 303, 307, 308)
 # v6 addresses that carry a v4 one, which the router at the other end would unpack.
@@ -139,24 +140,26 @@ def _https_link(url: str) -> StateLink:
         port = parts.port
     except ValueError:
         raise StateError("This is no web address.", where=shown(url), cure=ACCEPTED) from None
+    host = (parts.hostname or "").lower()
+    # Without user, password and query: an error may be logged.
+    where = f"{parts.scheme}://{host}{parts.path}"
     if parts.scheme.lower() != "https":
         raise StateError(
-            f"States are not fetched by {shown(parts.scheme, 20)}.", where=shown(url), cure="Use an https or s3 link."
+            f"States are not fetched by {shown(parts.scheme, 20)}.", where=shown(where), cure="Use an https or s3 link."
         )
-    host = (parts.hostname or "").lower()
     if "@" in parts.netloc or port not in (None, 443) or not _HOST.fullmatch(host):
         raise StateError(
             "The link must name a host, without user, password, port or number address.",
-            where=shown(url),
+            where=shown(where),
             cure="Use https://host/path.json.",
         )
     if parts.query or parts.fragment:
         raise StateError(
             "The link has a query or fragment; signed or shortened links are not fetched.",
-            where=shown(parts.netloc + parts.path),
+            where=shown(where),
             cure="Download the file and give it here.",
         )
-    _check_path(unquote(parts.path.removeprefix("/")), url)
+    _check_path(unquote(parts.path.removeprefix("/")), where)
     key = quote(parts.path.removeprefix("/"), safe="/%:@!$&'()*+,;=~")
     return StateLink("https", host, key, f"https://{host}/{key}")
 

@@ -332,7 +332,7 @@ def test_what_is_no_point_is_named_and_leaves_the_points(shape):
 
 @pytest.mark.parametrize(
     ("dimensions", "severity"),
-    [(ZYXT, Severity.CONFIRM), ({"t": [1, "s"], **ZYXT}, Severity.CONFIRM), (None, Severity.CONFIRM),
+    [(ZYXT, Severity.CONFIRM), ({"t": [1, "s"], **ZYXT}, Severity.ERROR), (None, Severity.CONFIRM),
      ({"x": [1.8, "um"], "y": [1.8, "um"], "z": [2, "um"], "t": [1, "s"]}, Severity.ERROR)],
 )  # fmt: skip
 def test_a_layer_without_a_space_is_confirmed_or_refused_by_the_states_order(dimensions, severity):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from core import state_transport
 from core.errors import StateError, UnavailableError
+from core.neuroglancer import read_state
 from core.settings import Settings, load_settings
 from core.state_links import (
     Answer,
@@ -127,6 +128,12 @@ def test_any_text_gives_a_state_a_link_or_a_refusal(text):
 def test_a_huge_paste_is_refused_unread():
     with pytest.raises(StateError, match="larger than"):
         interpret_paste("#!" + "%7B" * 17_000_000)
+
+
+@pytest.mark.parametrize("endless", ["{'" + "\\'" * 2_000_000, "{'a':\"" + '\\"' * 2_000_000], ids=["single", "double"])
+def test_an_endless_string_in_the_old_form_costs_one_reading(endless):
+    with pytest.raises(StateError):
+        read_state(interpret_paste("#!" + endless))
 
 
 # --- fetching -----------------------------------------------------------------------------------
