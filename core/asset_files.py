@@ -11,9 +11,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from core.errors import InputError, NotFoundError
-from core.models import Asset
+from core.errors import InputError, NotFoundError, TrackmapperError
+from core.models import Asset, Problem
 from core.platforms.base import AssetReader, Entry
+from core.rules import problem
 
 MAX_JSON_BYTES = 16 * 1024 * 1024
 
@@ -36,6 +37,15 @@ def read_object(reader: AssetReader, asset: Asset, path: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError("It holds no JSON object.", where=where, cure=cure)
     return content
+
+
+def read_listed(reader: AssetReader, asset: Asset, path: str, problems: list[Problem]) -> dict[str, Any]:
+    """A JSON object that a listing has shown; an empty one, and an addition to `problems`, when it cannot be read."""
+    try:
+        return read_object(reader, asset, path)
+    except TrackmapperError as error:
+        problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
+        return {}
 
 
 def list_optional(reader: AssetReader, asset: Asset, path: str) -> tuple[Entry, ...]:

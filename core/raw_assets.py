@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
-from core.asset_files import list_optional, read_object
+from core.asset_files import list_optional, read_listed
 from core.asset_names import parse_stream_name
 from core.errors import NotFoundError, TrackmapperError
 from core.models import Asset, Probe, Problem, Target
@@ -114,8 +113,8 @@ def _streams_of_oebin(reader: AssetReader, asset: Asset, clipped: str, nodes: It
 
 
 def _session(reader: AssetReader, asset: Asset, root: set[str], problems: list[Problem]) -> SessionFacts:
-    document = _first_object(reader, asset, ("session.json", "acquisition.json"), root, problems)
-    return read_session_facts(document)
+    path = next((name for name in ("session.json", "acquisition.json") if name in root), None)
+    return _NO_SESSION if path is None else read_session_facts(read_listed(reader, asset, path, problems))
 
 
 def _on_streams(
@@ -127,21 +126,8 @@ def _on_streams(
     problems: list[Problem],
 ) -> tuple[Target, ...]:
     """The session's targets by stream; the rig's file is asked for only when a name alone does not say."""
-    if not probes or {target.probe for target in session.targets} <= {probe.name for probe in probes}:
+    path = next((name for name in ("rig.json", "instrument.json") if name in root), None)
+    named = {target.probe for target in session.targets} <= {probe.name for probe in probes}
+    if path is None or named or not probes:
         return session.targets
-    rig = _first_object(reader, asset, ("rig.json", "instrument.json"), root, problems)
-    return on_streams(session.targets, probes, read_rig_serials(rig))
-
-
-def _first_object(
-    reader: AssetReader, asset: Asset, paths: tuple[str, ...], root: set[str], problems: list[Problem]
-) -> dict[str, Any]:
-    """The first of some JSON files that is there and can be read, else an empty object."""
-    for path in paths:
-        if path not in root:
-            continue
-        try:
-            return read_object(reader, asset, path)
-        except TrackmapperError as error:
-            problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
-    return {}
+    return on_streams(session.targets, probes, read_rig_serials(read_listed(reader, asset, path, problems)))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.asset_files import count_of, object_of, objects, read_object, text_of
+from core.asset_files import count_of, object_of, objects, read_listed, text_of
 from core.asset_names import parse_stream_name, sorted_stream
 from core.errors import TrackmapperError
 from core.models import Asset, Problem, Severity, SortedStream, Sorting, SortingStatus
@@ -53,14 +53,14 @@ def read_sorting(reader: AssetReader, asset: Asset) -> SortingFacts:
     problems: list[Problem] = []
     processing: dict[str, Any] = {}
     if "processing.json" in root:
-        processing = _optional_object(reader, asset, "processing.json", problems)
+        processing = read_listed(reader, asset, "processing.json", problems)
     else:
         told = f"{asset.name} has no processing.json, so its sorter and units are not known."
         problems.append(problem("A14", told, severity=Severity.INFO, recording=asset.name))
     streams = _streams(_stream_names(reader, asset, root, problems), _units(processing))
     inputs: tuple[str, ...] = ()
     if asset.provenance_data_assets is None and "data_description.json" in root:
-        inputs = _inputs(_optional_object(reader, asset, "data_description.json", problems))
+        inputs = _inputs(read_listed(reader, asset, "data_description.json", problems))
     if "output" in root:
         status, reason = _verdict(_markers(reader, asset, problems), streams)
     else:
@@ -91,14 +91,6 @@ def _facts(
     inputs: tuple[str, ...] = (),
 ) -> SortingFacts:
     return SortingFacts(Sorting(asset, sorter, status, reason, streams), (*asset.problems, *problems), inputs)
-
-
-def _optional_object(reader: AssetReader, asset: Asset, path: str, problems: list[Problem]) -> dict[str, Any]:
-    try:
-        return read_object(reader, asset, path)
-    except TrackmapperError as error:
-        problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
-        return {}
 
 
 # --- streams and units ----------------------------------------------------------------------------

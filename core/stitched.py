@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.asset_files import list_optional, object_of, objects, read_object, text_of
+from core.asset_files import list_optional, object_of, objects, read_listed, read_object, text_of
 from core.errors import InputError, NotFoundError, TrackmapperError
 from core.geometry import image_frame
 from core.models import Asset, ImageChannel, ImageFrame, Problem, Severity, Stitched
@@ -39,11 +39,13 @@ def read_stitched(reader: AssetReader, asset: Asset) -> Stitched:
     except TrackmapperError as error:
         told = f"The files of {asset.name} cannot be listed: {error.message}"
         return Stitched(asset, (), (*problems, problem("A14", told, recording=asset.name)))
-    metadata = _optional(reader, asset, "metadata.nd.json", root, problems)
-    acquisition = _optional(reader, asset, "acquisition.json", root, problems)
+    files = ("metadata.nd.json", "acquisition.json", "processing.json")
+    metadata, acquisition, processing = (
+        read_listed(reader, asset, name, problems) if name in root else {} for name in files
+    )
     axes = acquisition if objects(acquisition.get("axes")) else object_of(metadata.get("acquisition"))
     channels = tuple(_channel(reader, asset, name, axes, problems) for name in names)
-    lacks = _lacks(channels, root, _optional(reader, asset, "processing.json", root, problems), registered)
+    lacks = _lacks(channels, root, processing, registered)
     for what in lacks:
         told = f"{asset.name}: {what}."
         cure = "A conversion in image space does not need it; the full converter stops."
@@ -136,13 +138,3 @@ def _lacks(
         if missing := [file for file in _TRANSFORMS if file not in files]:
             lacks.append(f"the registration of {name} has no {', '.join(missing)}")
     return lacks
-
-
-def _optional(reader: AssetReader, asset: Asset, path: str, root: set[str], problems: list[Problem]) -> dict[str, Any]:
-    if path not in root:
-        return {}
-    try:
-        return read_object(reader, asset, path)
-    except TrackmapperError as error:
-        problems.append(problem("A14", f"{asset.name}/{path}: {error.message}", recording=asset.name))
-        return {}

@@ -154,6 +154,15 @@ def test_targets_are_named_by_stream_through_the_rigs_serial_numbers(mouse: Mous
     ]
 
 
+def test_a_broken_oebin_costs_only_the_streams(mouse: Mouse):
+    files = {path: data for path, data in raw_files().items() if "compressed" not in path}
+    mouse.raw(files=files)
+    recording = mouse.only()
+    assert recording.streams == ()
+    assert len(recording.probes) == 2
+    assert "structure.oebin" in told(recording.problems, "A14")
+
+
 def test_a_broken_session_json_is_a_problem(mouse: Mouse):
     mouse.raw(files=raw_files() | {"session.json": b"{"})
     assert "session.json" in told(mouse.only().problems, "A14")
@@ -439,6 +448,12 @@ def test_without_streams_or_time_the_role_is_unknown_with_the_reason(mouse: Mous
     mouse.raw(MAIN, session(95))
     mouse.sort(f"{SECOND}_sorted_2024-04-10_08-00-00", provenance_data_assets=("gone",))
     assert roles(mouse)[SECOND] == (Role.UNKNOWN, None)
+
+
+def test_a_name_without_a_time_cannot_be_put_in_order(mouse: Mouse):
+    mouse.raw(DAY, session(95))
+    mouse.raw(SECOND, session(8))
+    assert roles(mouse) == {DAY: (Role.MAIN, None), SECOND: (Role.UNKNOWN, None)}
 
 
 def test_recordings_come_oldest_first_whatever_their_prefix(mouse: Mouse):

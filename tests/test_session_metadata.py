@@ -145,6 +145,12 @@ def test_a_quad_base_target_holds_for_each_of_its_streams():
     assert found == (Target("45883-1", "CA1"), Target("45883-2", "CA1"))
 
 
+@pytest.mark.parametrize("angle", [10**400, "nan", "1e999", True, None, [3], "steep"])
+def test_an_angle_that_is_no_number_is_left_out(angle: object):
+    module = {"assembly_name": "A", "arc_angle": angle, "module_angle": "2.5"}
+    assert read_session_facts({"data_streams": [{"ephys_modules": [module]}]}).targets[0].angles_deg == {"module": 2.5}
+
+
 def test_a_unit_that_is_not_known_gives_no_number_rather_than_a_wrong_one():
     module = {"assembly_name": "A", "manipulator_coordinates": {"x": 1, "unit": "inch"}}
     assert read_session_facts({"data_streams": [{"ephys_modules": [module]}]}).targets[0].manipulator_um == {}

@@ -117,6 +117,12 @@ def test_an_image_that_cannot_be_placed_stays_listed_with_the_reason(change: dic
     assert "Ex_639_Em_667" in messages(stitched, "A14")
 
 
+def test_metadata_that_cannot_be_read_is_named_and_costs_no_channel():
+    stitched = read(stitched_files() | {"metadata.nd.json": b"{"})
+    assert "metadata.nd.json" in messages(stitched, "A14")
+    assert stitched.channels[0].frame is not None
+
+
 def test_an_asset_that_is_not_ready_or_gone_is_shown_as_such():
     assert "still copying" in messages(read({}, state="failed", failure_reason="still copying"), "A10")
     library = FakeLibrary()

@@ -138,6 +138,27 @@ def test_a_raw_smartspim_asset_is_no_recording_and_no_gap(library: FakeLibrary):
     assert everything_told(subject) == ""
 
 
+def test_the_example_mouse_keeps_all_four_recordings():
+    """Mouse 717381: two days of two recordings; the main sorting of day 2 failed.
+
+    The launcher this replaces left the failed one out and took the surface recording of that day for the main one.
+    """
+    library = FakeLibrary()
+    starts = ("2024-04-09_11-14-13", "2024-04-09_11-44-16", "2024-04-10_16-29-12", "2024-04-10_16-51-20")
+    for start in starts:
+        surface = start in (starts[1], starts[3])
+        raw = library.add(
+            f"ecephys_717381_{start}", raw_files(), bucket="aind-open-data", description="surface finding" * surface
+        )
+        files = {"output": b"Command error:", "nextflow/x": b""} if start == starts[2] else sorted_files()
+        library.add(f"ecephys_717381_{start}_sorted_2024-04-12_00-00-00", files, provenance_data_assets=(raw.id,))
+    recordings = gather(library).recordings
+    assert [recording.name for recording in recordings] == [f"ecephys_717381_{start}" for start in starts]
+    assert [recording.role.value for recording in recordings] == ["main", "surface", "main", "surface"]
+    assert [recording.surface for recording in recordings] == [recordings[1].name, None, recordings[3].name, None]
+    assert [recording.sortings[0].status.value for recording in recordings] == ["ok", "ok", "error", "ok"]
+
+
 def test_several_brains_are_all_listed_and_none_is_the_newest_by_itself(library: FakeLibrary):
     """The launcher this replaces attached the newest one, not the one in the state."""
     library.add("SmartSPIM_717381_2024-05-20_15-19-15_stitched_2024-06-01_00-00-00", stitched_files())
