@@ -113,6 +113,13 @@ def test_everything_else_is_refused_with_the_accepted_forms(text):
     assert caught.value.cure
 
 
+@pytest.mark.parametrize("text", ["#!https://ana:canary@h.org/a.json", "#!https://h.org/a.json?Signature=canary"])
+def test_secrets_in_a_link_are_not_repeated(text):
+    with pytest.raises(StateError) as caught:
+        interpret_paste(text)
+    assert "canary" not in str(caught.value)
+
+
 @given(
     st.text(max_size=80) | st.from_regex(r"(https?://h/)?#!([{'\"_}%2s:/]|s3://|https://|%7B){0,20}", fullmatch=True)
 )
