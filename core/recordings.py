@@ -31,7 +31,7 @@ def build_recordings(raws: Sequence[RawFacts], sortings: Sequence[SortingFacts])
     """Put raw assets and sortings of one mouse together.
 
     Args:
-        raws: Raw assets; those without ephys data count only when named `ecephys_...` or named by a sorting.
+        raws: Raw assets; those without ephys data count only when named `ecephys_...`.
         sortings: Every sorted asset.
 
     Returns:
@@ -78,8 +78,8 @@ def _raw_of(facts: SortingFacts, raws: Sequence[RawFacts]) -> tuple[RawFacts | N
         pinned = [raw for raw in pinned if raw.asset.name == spoken] if len(pinned) > 1 else pinned
         if pinned:
             return pinned[0], _disagreement(asset, spoken, pinned[0].asset.name, "its provenance")
-        told = "names no raw recording that could be found; it was matched by its name"
-        problems = [problem("A8", f"The provenance of {asset.name} {told}.", recording=asset.name)]
+        told = f"The provenance of {asset.name} names no single raw recording that is here; names had to say it."
+        problems = [problem("A8", told, recording=asset.name)]
     elif any(found.rule == "A6" for found in asset.problems):
         problems = []
     else:

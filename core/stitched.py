@@ -43,7 +43,13 @@ def read_stitched(reader: AssetReader, asset: Asset) -> Stitched:
     metadata, acquisition, processing = (
         read_listed(reader, asset, name, problems) if name in root else {} for name in files
     )
-    axes = acquisition if objects(acquisition.get("axes")) else object_of(metadata.get("acquisition"))
+    # The converters take metadata.nd.json first, so it counts here too.
+    told_axes = [one for one in (object_of(metadata.get("acquisition")), acquisition) if objects(one.get("axes"))]
+    if len({_directions(one) for one in told_axes}) > 1:
+        told = f"metadata.nd.json and acquisition.json of {asset.name} give the image's axes different directions."
+        cure = "Find out which one is true: with the wrong one every track is mirrored or turned."
+        problems.append(problem("A8", told, severity=Severity.CONFIRM, cure=cure, recording=asset.name))
+    axes = next(iter(told_axes), {})
     channels = tuple(_channel(reader, asset, name, axes, problems) for name in names)
     lacks = _lacks(channels, root, processing, registered)
     for what in lacks:
@@ -53,6 +59,11 @@ def read_stitched(reader: AssetReader, asset: Asset) -> Stitched:
             cure = "Nothing can be converted with this asset; choose another one."
         problems.append(problem("A11", told, severity=Severity.WARNING, cure=cure, recording=asset.name))
     return Stitched(asset, channels, tuple(problems))
+
+
+def _directions(acquisition: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    axes = objects(acquisition.get("axes"))
+    return frozenset((text_of(axis.get("name")).lower(), text_of(axis.get("direction")).lower()) for axis in axes)
 
 
 def _channel(

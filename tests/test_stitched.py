@@ -54,6 +54,27 @@ def test_zarr_format_3():
     assert frame.shape_level0_zyx == (10, 20, 30)
 
 
+def test_metadata_nd_json_counts_first_as_it_does_for_the_converters_and_a_disagreement_must_be_confirmed():
+    files = stitched_files()
+    turned = files["acquisition.json"].replace(b"Left_to_right", b"Right_to_left")
+    stitched = read(files | {"acquisition.json": turned})
+    frame = stitched.channels[0].frame
+    assert frame is not None
+    assert frame.directions_xyz == ("R", "A", "I")
+    assert [(p.rule, p.severity) for p in stitched.problems] == [("A8", Severity.CONFIRM)]
+    flipped = read(files | {"metadata.nd.json": b'{"acquisition": ' + turned + b"}"}).channels[0].frame
+    assert flipped is not None
+    assert flipped.directions_xyz == ("L", "A", "I")
+
+
+def test_axes_come_from_acquisition_json_when_metadata_nd_json_has_none():
+    turned = stitched_files()["acquisition.json"].replace(b"Left_to_right", b"Right_to_left")
+    files = stitched_files() | {"metadata.nd.json": as_json({"acquisition": None}), "acquisition.json": turned}
+    frame = read(files).channels[0].frame
+    assert frame is not None
+    assert frame.directions_xyz == ("L", "A", "I")
+
+
 def test_axes_come_from_metadata_nd_json_when_acquisition_json_has_none():
     files = stitched_files() | {"acquisition.json": as_json({"schema_version": "2.0"})}
     frame = read(files).channels[0].frame
