@@ -129,7 +129,7 @@ def test_no_registration_and_no_image_are_named():
         {f"{IMAGE}/0/.zarray": b'{"shape": [1, 1, 0, 5, 5]}'},
         {f"{IMAGE}/0/.zarray": b'{"shape": [1, 1, "4", 5, 5]}'},
         {f"{IMAGE}/0/.zarray": b"null"},
-        {"acquisition.json": as_json({"axes": [{"name": "X", "direction": "up"}]})},
+        {"metadata.nd.json": as_json({"acquisition": {"axes": [{"name": "X", "direction": "up"}]}})},
     ],
 )
 def test_an_image_that_cannot_be_placed_stays_listed_with_the_reason(change: dict):
