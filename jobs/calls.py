@@ -10,13 +10,11 @@ from core.coverage import count_coverage
 from core.errors import NotFoundError, RefusedError, TrackmapperError, UnavailableError
 from core.models import Asset
 from core.platforms.base import CaptureRequest, InputAsset, Runner, RunRequest
-from jobs.launches import Launch
-from jobs.protocol import (
+from jobs.call_answers import (
     Accepted,
     Answer,
     Broken,
     Counted,
-    Kind,
     Looked,
     Made,
     NotReached,
@@ -28,6 +26,8 @@ from jobs.protocol import (
     Stopped,
     Unclear,
 )
+from jobs.launches import Launch
+from jobs.protocol import Kind
 from jobs.records import CountedCoverage, CountedRow, JobRecord, Step
 
 _LOGS = frozenset({"output"})

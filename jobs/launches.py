@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.conversion import ConversionPlan, NeededAsset
 from core.errors import StoreUnusableError
 from core.manifest_rows import ManifestRow
 from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
@@ -126,6 +127,35 @@ def open_launch(store: JobStore, record: JobRecord) -> Launch:
                 cure="Launch the mapping again.",
             )
     return launch
+
+
+def plan_to_json(plan: ConversionPlan) -> dict[str, Any]:
+    """The JSON form of a plan; its state is kept as bytes, by sha256."""
+    value = dataclasses.asdict(plan)
+    del value["state"]
+    return {**value, "parameters": dict(plan.parameters)}
+
+
+def plan_from_json(store: JobStore, value: Mapping[str, Any]) -> ConversionPlan:
+    """A kept plan, with its state's bytes.
+
+    Raises:
+        StoreUnusableError: it cannot be read.
+    """
+    try:
+        return ConversionPlan(
+            **{
+                **value,
+                "state": store.blob(value["state_sha256"]),
+                "rows": tuple(ManifestRow(**row) for row in value["rows"]),
+                "assets": tuple(NeededAsset(**asset) for asset in value["assets"]),
+                "recordings": tuple(value["recordings"]),
+            }
+        )
+    except (KeyError, TypeError) as error:
+        raise StoreUnusableError(
+            f"the plan of the job cannot be read ({type(error).__name__}: {error})", cure="Launch the mapping anew."
+        ) from error
 
 
 def _asset_to_json(asset: InputAsset) -> dict[str, Any]:

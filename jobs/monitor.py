@@ -14,10 +14,11 @@ from core.errors import JobError, StaleRecordError, StoreError
 from core.platforms.base import Runner
 from core.settings import Settings
 from jobs import calls, protocol
+from jobs.call_answers import Answer, NotReached
 from jobs.clock import moment
 from jobs.launches import Launch, open_launch
 from jobs.leadership import WorkerStatus
-from jobs.protocol import Answer, Kind, NotReached, Policy
+from jobs.protocol import Kind, Policy
 from jobs.records import JobRecord, Moment, Phase, Step
 from jobs.store import JobStore
 

@@ -12,9 +12,24 @@ from datetime import timedelta
 from enum import StrEnum
 
 from core.platforms.base import RunState, RunStatus, SettlePolicy
+from jobs.call_answers import (
+    Accepted,
+    Answer,
+    Broken,
+    Counted,
+    Looked,
+    Made,
+    NotReached,
+    Pending,
+    Ready,
+    Refused,
+    Results,
+    Seen,
+    Stopped,
+    Unclear,
+)
 from jobs.records import (
     STATE_OF_STEP,
-    CountedCoverage,
     JobRecord,
     JobState,
     Moment,
@@ -75,111 +90,6 @@ _WORDS = {
     Step.RUN: "run",
     Step.CAPTURE: "result asset",
 }
-
-
-# --- answers ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """CLAIM: this worker can run the job."""
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """MAKE: the effect exists, with this id."""
-
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """CLAIM or MAKE: a clear no; nothing was made."""
-
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotReached:
-    """Any call: nothing was sent, or nothing could be read."""
-
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unclear:
-    """MAKE: the effect may or may not exist."""
-
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """LOOK: ids of all that carry the token, oldest first."""
-
-    ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """INPUTS or RESULT: an asset is not ready yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """INPUTS or RESULT: all assets are ready."""
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """INPUTS or RESULT: the asset of this step failed on the platform, or is gone."""
-
-    step: Step
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """WATCH: the run's state."""
-
-    status: RunStatus
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """VERIFY: whether the run left anything worth keeping."""
-
-    exist: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """COUNT: what the captured result holds, and ids of twins that should not exist."""
-
-    coverage: CountedCoverage
-    twins: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """STOP: no run of this job goes on."""
-
-
-Answer = (
-    Accepted
-    | Made
-    | Refused
-    | NotReached
-    | Unclear
-    | Seen
-    | Pending
-    | Ready
-    | Broken
-    | Looked
-    | Results
-    | Counted
-    | Stopped
-)
 
 
 @dataclass(frozen=True, slots=True)

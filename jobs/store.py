@@ -6,6 +6,7 @@ Keys, all text, all values JSON:
     active/<id>                marks a job that has not ended
     dedupe/<digest>            id of the job that a second launch of the same mapping must show
     input/<id>, blob/<sha256>  what was launched; bytes are kept once
+    name/<name>                id of the job that alone may give this name on the platform
     draft/<user>/<subject>     a mapping being edited
     notice/<number>            an end, or a question, to tell people about
     meta/...                   counters, the change version, the worker's health, the pause switch
@@ -29,7 +30,7 @@ from pydantic import ValidationError
 from core.errors import NoSuchJobError, NotAllowedError, StaleRecordError, StoreUnusableError
 from jobs import data_folder
 from jobs.blobs import blob_bytes, blob_value
-from jobs.database import Database, Turn, sqlite_note
+from jobs.database import Database, Turn
 from jobs.history import ROW_IS_OURS, Wanted, history_query
 from jobs.leadership import WorkerStatus
 from jobs.notices import Notice, add_notice, read_notices
@@ -74,7 +75,13 @@ class JobStore:
     # --- jobs, written ------------------------------------------------------------------------
 
     def add_job(
-        self, record: JobRecord, *, inputs: object, blobs: Collection[bytes] = (), relaunch: bool = False
+        self,
+        record: JobRecord,
+        *,
+        inputs: object,
+        blobs: Collection[bytes] = (),
+        claims: Collection[str] = (),
+        relaunch: bool = False,
     ) -> Added:
         """Keep a new job with its inputs, or find the one that the same mapping has already. All or nothing.
 
@@ -82,12 +89,20 @@ class JobStore:
             record: Without an id.
             inputs: What it was launched with, of a JSON form.
             blobs: Bytes that the inputs name by sha256.
+            claims: Names on the platform that this job alone may give.
             relaunch: Also when an earlier job of the same mapping has succeeded; never while one lives.
+
+        Raises:
+            StaleRecordError: another job has claimed one of the names; nothing was written.
         """
         with self._db.write() as turn:
             bound = self._bound(turn, record.digest)
             if bound is not None and (not relaunch or not bound.has_ended):
                 return Added(bound.id, duplicate_of=bound.id)
+            if bound is not None:
+                record = record.changed(relaunch_of=bound.id, attempt=bound.attempt + 1)
+            if any(turn.get(f"name/{name}") is not None for name in claims):
+                raise StaleRecordError("the name is taken", where=", ".join(claims), cure="Choose another.")
             job_id = f"{turn.count('meta/last_id'):0{ID_DIGITS}d}"
             record = record.changed(id=job_id, rev=1)
             for data in blobs:
@@ -95,6 +110,8 @@ class JobStore:
                 if turn.get(key) is None:
                     turn.set(key, blob_value(data))
             turn.set(f"input/{job_id}", inputs)
+            for name in claims:
+                turn.set(f"name/{name}", job_id)
             self._write_record(turn, None, record)
             if record.relaunch_of is not None:
                 earlier = self._in_turn(turn, record.relaunch_of)
@@ -358,10 +375,6 @@ class JobStore:
             self._readable(page)
             before = page[-1][0]
         return (*wrong, *(f"{key}: {why}" for key, why in sorted(self.bad_rows.items())))
-
-    def note(self) -> str:
-        """What to know of the SQLite in use."""
-        return sqlite_note()
 
 
 def _draft_key(user: str, subject: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import StoreError
 from jobs.clock import utc_now
+from jobs.database import sqlite_note
 from jobs.leadership import WorkerStatus, is_led
 from jobs.records import ENDS
 from jobs.store import JobStore
@@ -43,7 +44,7 @@ def health_lines(data: Path, *, running: bool) -> tuple[tuple[str, str], ...]:
         ("Platform", status.platform if status else "-"),
         ("Waiting for", (status.waiting if status else "") or "nothing"),
         ("Last errors", "; ".join(status.errors) if status and status.errors else "none"),
-        ("Database", store.note()),
+        ("Database", sqlite_note()),
     )
 
 

@@ -1,0 +1,273 @@
+"""What people do to jobs: launch, cancel, try again, decide, put away. Each act is checked, and kept with its name."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from core.conversion import ConversionPlan, capture_request, input_assets, launch_rows, run_request
+from core.errors import InputError, NotAllowedError, StaleRecordError
+from core.manifest_rows import ManifestRow
+from core.models import Problem, Severity
+from jobs.launches import MANIFEST_ID, RUN_ID, STATE_ID, Launch, launch_to_json, plan_from_json, plan_to_json
+from jobs.records import (
+    STATE_OF_STEP,
+    AskedRow,
+    Cancellation,
+    Confirmation,
+    JobRecord,
+    JobState,
+    KeptProblem,
+    MountedAsset,
+    Phase,
+    Step,
+    new_token,
+)
+from jobs.store import Added, JobStore
+
+_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a launch."""
+
+    job_id: str
+    duplicate_of: str | None = None
+    """The job that the same mapping has already; then no new one was made, and it is also `job_id`."""
+
+
+class Choice(StrEnum):
+    """What a person may decide about an effect that was never found."""
+
+    LOOK_AGAIN = "look_again"
+    START_AGAIN = "start_again"
+    """Send it once more, knowing that a lost one may still turn up."""
+    GIVE_UP = "give_up"
+
+
+def submit(
+    store: JobStore,
+    plan: ConversionPlan,
+    *,
+    rows: Sequence[ManifestRow],
+    problems: Sequence[Problem],
+    confirmed: Collection[str],
+    user: str,
+    now: datetime,
+    relaunch: bool = False,
+) -> Submitted:
+    """Put a checked mapping into the queue, once.
+
+    Args:
+        store: The queue.
+        plan: What would run.
+        rows: The rows that were checked; must be the plan's.
+        problems: Everything the checks found, kept in the job.
+        confirmed: Rules that this person lets pass.
+        user: Who launches.
+        now: When, in UTC.
+        relaunch: Make a new job although an earlier one of the same mapping has succeeded.
+
+    Raises:
+        NotAllowedError: errors or unconfirmed problems are left, or nobody is named; nothing was made.
+        InputError: the checked rows are not the plan's.
+        StoreError: nothing was made; it can be tried again.
+    """
+    if tuple(rows) != tuple(plan.rows):
+        raise InputError("the rows that were checked are not those that would run", cure="Check the mapping again.")
+    _refuse_unconfirmed(problems, confirmed, user)
+    record = _new_record(plan, user, now).changed(
+        problems=tuple(KeptProblem.of(problem) for problem in problems),
+        confirmed=tuple(
+            Confirmation(rule=problem.rule, message=problem.message, by=user, at=now)
+            for problem in problems
+            if problem.severity is Severity.CONFIRM
+        ),
+    )
+    added = _add(store, plan, record, now, relaunch=relaunch)
+    return Submitted(added.job_id, added.duplicate_of)
+
+
+def _refuse_unconfirmed(problems: Sequence[Problem], confirmed: Collection[str], user: str) -> None:
+    if not user.strip():
+        raise NotAllowedError("nobody is named as launching", cure="Set TRACKMAPPER_USER, or sign in.")
+    errors = sorted({problem.rule for problem in problems if problem.severity is Severity.ERROR})
+    if errors:
+        raise NotAllowedError(
+            f"the mapping has errors: {', '.join(errors)}", cure="Cure each of them, then launch again."
+        )
+    open_rules = sorted({p.rule for p in problems if p.severity is Severity.CONFIRM} - set(confirmed))
+    if open_rules:
+        raise NotAllowedError(
+            f"not confirmed: {', '.join(open_rules)}",
+            cure="Look at each of them and confirm it by name, or cure it.",
+        )
+
+
+def _new_record(plan: ConversionPlan, user: str, now: datetime) -> JobRecord:
+    return JobRecord(
+        token=new_token(),
+        attempt=plan.attempt,
+        created=now,
+        created_by=user,
+        subject=plan.subject,
+        acquisition=plan.acquisition,
+        platform=plan.platform,
+        converter=plan.converter,
+        converter_version=plan.converter_version,
+        parameters=dict(plan.parameters),
+        digest=plan.digest,
+        manifest_sha256="",
+        state_sha256=plan.state_sha256,
+        state_stem=plan.state_stem,
+        rows=tuple(
+            AskedRow(track=r.histology_track_id, recording=r.recording, stream=r.ephys_collection, shank=r.ephys_shank)
+            for r in plan.rows
+        ),
+        mounts=tuple(MountedAsset(asset_id=mount.asset_id, mount=mount.mount) for mount in plan.mounts),
+    ).told(now, "launched", f"{len(plan.rows)} rows", by=user)
+
+
+def _add(store: JobStore, plan: ConversionPlan, record: JobRecord, now: datetime, *, relaunch: bool) -> Added:
+    token = record.token
+    manifest, state = input_assets(plan, token)
+    csv = next(iter(manifest.files.values()))
+    record = record.changed(manifest_sha256=hashlib.sha256(csv).hexdigest())
+    for later_s in range(_TRIES):
+        # Names of results hold a time to the second; of jobs launched in the same one, each takes its own.
+        launched = (now + timedelta(seconds=later_s)).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        launch = Launch(
+            rows=launch_rows(plan, token),
+            manifest=manifest,
+            state=state,
+            run_request=run_request(plan, token, MANIFEST_ID, STATE_ID),
+            capture_request=capture_request(plan, token, RUN_ID, launched, (MANIFEST_ID, STATE_ID)),
+        )
+        value, blobs = launch_to_json(launch)
+        inputs = {**value, "plan": plan_to_json(plan)}
+        try:
+            return store.add_job(
+                record, inputs=inputs, blobs=blobs, claims=(launch.capture_request.name,), relaunch=relaunch
+            )
+        except StaleRecordError:
+            continue
+    raise NotAllowedError("too many launches in one moment", cure="Launch again in a few seconds.")
+
+
+# --- later ------------------------------------------------------------------------------------
+
+
+def cancel(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
+    """Stop a job: at once while it is queued, else as soon as the worker has stopped its run.
+
+    Raises:
+        NotAllowedError: it has ended.
+        NoSuchJobError: there is no such job.
+    """
+
+    def change(record: JobRecord) -> JobRecord:
+        if record.has_ended:
+            raise NotAllowedError(
+                f"the job is {record.state}", where=f"job {record.id}", cure="Nothing is left to stop."
+            )
+        if record.cancel is not None:
+            return record
+        asked = record.changed(cancel=Cancellation(by=user, at=now), due=None)
+        if record.state is JobState.QUEUED:
+            words = f"cancelled by {user}"
+            ended = asked.changed(state=JobState.CANCELLED, step=Step.DONE, ended=now, error=words)
+            return ended.told(now, "cancelled", by=user)
+        if record.state is JobState.NEEDS_YOU:
+            asked = asked.changed(clean_looks=0)
+        return asked.changed(state=JobState.CANCELLING).told(now, "cancellation asked for", by=user)
+
+    return _change(store, job_id, change)
+
+
+def retry(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
+    """Try again: the refused step of the same job where that is safe, else the whole mapping as a new job.
+
+    Returns:
+        The record of the job that goes on: the same one, or the new one.
+
+    Raises:
+        NotAllowedError: it has not ended, has succeeded, or the mapping belongs to a later job.
+        NoSuchJobError: there is no such job.
+    """
+    record = store.get(job_id)
+    if not record.has_ended or record.state is JobState.SUCCEEDED:
+        raise NotAllowedError(
+            f"the job is {record.state}", where=f"job {record.id}", cure="Only an end without success is tried again."
+        )
+    if record.superseded_by is not None:
+        raise NotAllowedError(
+            f"job {record.superseded_by} was launched in its place", where=f"job {record.id}", cure="Look at that one."
+        )
+    if record.state is JobState.FAILED and record.step is not Step.DONE:
+        again = record.changed(
+            state=STATE_OF_STEP[record.step], phase=Phase.READY, ended=None, error="", tries=0, due=None, reposts=0
+        )
+        return store.put(again.told(now, "tried again", record.step, by=user))
+    plan = dataclasses.replace(plan_from_json(store, store.inputs(record.id)["plan"]), attempt=record.attempt + 1)
+    fresh = _new_record(plan, user, now).changed(
+        problems=record.problems, confirmed=record.confirmed, relaunch_of=record.id
+    )
+    return store.get(_add(store, plan, fresh, now, relaunch=True).job_id)
+
+
+def resolve(store: JobStore, job_id: str, choice: Choice, user: str, now: datetime) -> JobRecord:
+    """A person's decision about an effect that was never found.
+
+    Raises:
+        NotAllowedError: the job asks for nothing.
+        NoSuchJobError: there is no such job.
+    """
+
+    def change(record: JobRecord) -> JobRecord:
+        if record.state is not JobState.NEEDS_YOU:
+            raise NotAllowedError(f"the job is {record.state} and asks for nothing", where=f"job {record.id}")
+        told = record.told(now, "decided", choice.value.replace("_", " "), by=user)
+        if choice is Choice.GIVE_UP:
+            return told.changed(state=JobState.FAILED, step=Step.DONE, ended=now, error=f"given up by {user}")
+        phase = Phase.SETTLING if choice is Choice.LOOK_AGAIN else Phase.READY
+        return told.changed(state=STATE_OF_STEP[record.step], phase=phase, clean_looks=0, due=None, error="", tries=0)
+
+    return _change(store, job_id, change)
+
+
+def archive(store: JobStore, job_id: str, user: str, now: datetime, *, archived: bool = True) -> JobRecord:
+    """Put an ended job away, or take it back; nothing is deleted.
+
+    Raises:
+        NotAllowedError: it has not ended.
+        NoSuchJobError: there is no such job.
+    """
+
+    def change(record: JobRecord) -> JobRecord:
+        if not record.has_ended:
+            raise NotAllowedError(f"the job is {record.state}", where=f"job {record.id}", cure="Cancel it first.")
+        if record.archived is archived:
+            return record
+        return record.changed(archived=archived).told(now, "put away" if archived else "taken back", by=user)
+
+    return _change(store, job_id, change)
+
+
+def _change(store: JobStore, job_id: str, change: Callable[[JobRecord], JobRecord]) -> JobRecord:
+    """Apply a change to the newest record; the worker may write in between."""
+    for attempt in range(_TRIES):
+        record = store.get(job_id)
+        changed = change(record)
+        if changed is record:
+            return record
+        try:
+            return store.put(changed)
+        except StaleRecordError:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable")
