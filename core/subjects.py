@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from datetime import datetime
 
 from core.asset_names import is_of_subject, parse_asset_name
-from core.errors import NotFoundError, TrackmapperError
+from core.errors import NotFoundError
 from core.models import Asset, Problem, Recording, SavedState, Severity, Stitched, Subject
 from core.platforms.base import AssetReader
 from core.raw_assets import RawFacts, read_raw
@@ -56,7 +56,7 @@ def gather_subject(reader: AssetReader, subject: str, *, now: datetime, progress
     with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="gather") as pool:
         named = pool.submit(_saved_states, reader, subject)
         pinned, lost = _pinned_raws(pool, reader, subject, sorted_assets, found)
-        raw_assets = {asset.id: asset for asset in (*filter(_may_be_raw, own), *pinned)}.values()
+        raw_assets = {(asset.id, asset.name): asset for asset in (*filter(_may_be_raw, own), *pinned)}.values()
         stitched_assets = [asset for asset in own if _kind(asset) == "stitched"]
         jobs: dict[Future[object], Asset] = {}
         for assets, read in ((raw_assets, read_raw), (sorted_assets, read_sorting), (stitched_assets, read_stitched)):
@@ -110,8 +110,8 @@ def _pinned_raws(
     for pin, sorting in wanted.items():
         try:
             asset = known[pin] if pin in known else looked_up[pin].result()
-        except TrackmapperError as error:
-            gone = "is not there" if isinstance(error, NotFoundError) else f"cannot be asked for ({error.message})"
+        except Exception as error:  # noqa: BLE001 - as in _collect: one odd answer must not cost the mouse
+            gone = "is not there" if isinstance(error, NotFoundError) else f"cannot be asked for ({error})"
             told = f"{sorting.name} was made from asset {pin}, which {gone}."
             problems.append(problem("A8", told, recording=sorting.name))
             continue
@@ -128,8 +128,8 @@ def _saved_states(reader: AssetReader, subject: str) -> tuple[tuple[SavedState, 
     """Saved states whose name holds the subject as a word."""
     try:
         states = reader.saved_states()
-    except TrackmapperError as error:
-        told = f"The saved states cannot be listed: {error.message}"
+    except Exception as error:  # noqa: BLE001 - as in _collect: without its states the mouse can still be mapped
+        told = f"The saved states cannot be listed: {error}"
         return (), [problem("A14", told, cure="Paste the state or upload its file.")]
     return tuple(state for state in states if subject in re.split(r"[^0-9A-Za-z-]+", state.name)), []
 
@@ -149,8 +149,13 @@ def _odd_names(found: Iterable[Asset], subject: str) -> list[Problem]:
     return problems
 
 
-def _odd_records(own: Iterable[Asset], subject: str) -> list[Problem]:
+def _odd_records(own: Sequence[Asset], subject: str) -> list[Problem]:
     problems = []
+    ids = [asset.id for asset in own]
+    for double in sorted({each for each in ids if ids.count(each) > 1}):
+        names = ", ".join(asset.name for asset in own if asset.id == double)
+        told = f"{names} have the same id {double}, so provenance cannot tell them apart."
+        problems.append(problem("A9", told, cure="Give each asset its own id."))
     for asset in own:
         told_subject = _told_subject(asset)
         if told_subject not in ("", subject):

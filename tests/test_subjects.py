@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -220,6 +221,35 @@ def test_a_provenance_that_cannot_be_asked_for_is_said(library: FakeLibrary):
     library.add(f"{raw_name('2024-04-12')}_sorted_2024-05-01_08-00-00", sorted_files(), provenance_data_assets=("far",))
     library.fail("asset far", UnavailableError("No answer."))
     assert "cannot be asked for (No answer.)" in everything_told(gather(library))
+
+
+def test_an_answer_of_another_kind_costs_neither_provenance_nor_states_the_mouse(library: FakeLibrary):
+    library.add(f"{raw_name('2024-04-12')}_sorted_2024-05-01_08-00-00", sorted_files(), provenance_data_assets=("odd",))
+    library.fail("asset odd", KeyError("state"))
+    library.fail("states", ValueError("unknown state"))
+    subject = gather(library)
+    assert len(subject.recordings) == 4
+    assert "made from asset odd" in everything_told(subject)
+    assert "saved states cannot be listed" in everything_told(subject)
+
+
+def test_two_assets_with_one_id_are_both_kept_and_said():
+    class TwoOfOneId(FakeLibrary):
+        def find_subject_assets(self, subject: str) -> tuple[Asset, ...]:
+            return tuple(replace(asset, id="same") for asset in super().find_subject_assets(subject))
+
+        def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
+            return super().list_folder(replace(asset, id=asset.name), path)
+
+        def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
+            return super().read_file(replace(asset, id=asset.name), path, limit)
+
+    doubled = TwoOfOneId()
+    for day in DAYS[:2]:
+        doubled.add(raw_name(day), raw_files())
+    subject = gather(doubled)
+    assert [recording.name for recording in subject.recordings] == [raw_name(day) for day in DAYS[:2]]
+    assert "have the same id same" in everything_told(subject)
 
 
 def test_a_raw_that_only_provenance_knows_is_fetched(library: FakeLibrary):
