@@ -47,6 +47,8 @@ MAX_BYTES = 4 * 1024 * 1024
 MAX_ROWS = 10_000
 _CANONICAL = tuple(column.name for column in COLUMNS if column.name not in (*PER_BRAIN, "annotation_format"))
 _LEGACY = ("probe_id", "probe_name", "probe_shank", "annotation_format")
+_ODD_NUMBER = re.compile(r"(?!(?:0|[1-9]\d{0,17})$)[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?", re.ASCII)
+"""A number in another form than the plain one that a reader of numbers gives back."""
 _WHOLE = re.compile(r"(\d{1,4})(?:\.0+)?", re.ASCII)
 
 
@@ -302,6 +304,7 @@ def round_trip_problems(rows: Sequence[ManifestRow]) -> tuple[Problem, ...]:
             continue
         texts = [row.cell(column.name) for row in rows]
         values = table[column.name].tolist()
+        problems += _fragile(rows, column.name, texts, values)
         if values == texts:  # the common case, without a look at every cell
             continue
         for number, (row, wanted, value) in enumerate(zip(rows, texts, values, strict=True)):
@@ -322,6 +325,24 @@ def round_trip_problems(rows: Sequence[ManifestRow]) -> tuple[Problem, ...]:
                     )
                 )
     return tuple(problems)
+
+
+def _fragile(rows: Sequence[ManifestRow], column: str, texts: Sequence[str], values: Sequence[object]) -> list[Problem]:
+    """Numbers written in an unusual way that survive only because another row of their column holds a letter."""
+    return [
+        problem(
+            "M7",
+            f"{column} {text!r} stays as it is only while other rows hold letters there.",
+            severity=Severity.WARNING,
+            row=number,
+            track=rows[number].histology_track_id,
+            recording=rows[number].recording,
+            column=column,
+            measured=text,
+        )
+        for number, (text, value) in enumerate(zip(texts, values, strict=True))
+        if value == text and _ODD_NUMBER.fullmatch(text) is not None
+    ]
 
 
 # --- comparing two manifests ------------------------------------------------------------------

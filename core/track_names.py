@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 _END = r"(?![A-Za-z0-9])"
 _START = r"(?<![A-Za-z0-9])"
+_NUMBER = r"(\d\d[-_./]\d\d|\d+)"
 _FULL_DATE = re.compile(_START + r"(20\d\d)([-_. ]?)(\d\d)\2(\d\d)" + _END, re.ASCII)
 _SHANK = re.compile(r"(?<![A-Za-z])shank[-_ ]*(\d*)" + _END, re.ASCII | re.IGNORECASE)
 _GLUED_SHANK = re.compile(r"(?<=\d)s(\d{1,2})" + _END, re.ASCII | re.IGNORECASE)
 _DAY = re.compile(r"(?<![A-Za-z])day[-_ ]*(\d+)" + _END, re.ASCII | re.IGNORECASE)
-_PROBE = re.compile(r"(?<![A-Za-z])probe[-_ ]*([A-Za-z])(?![A-Za-z])(?:[-_ ]*(\d+)" + _END + ")?", re.ASCII | re.I)
-_LETTER = re.compile(r"[\W_]*([A-Za-z])(?:[-_ ]*(\d+))?" + _END, re.ASCII)
+_PROBE = re.compile(r"(?<![A-Za-z])probe[-_ ]*([A-Za-z])(?![A-Za-z])(?:[-_ ]*" + _NUMBER + _END + ")?", re.ASCII | re.I)
+_LETTER = re.compile(r"[\W_]*([A-Za-z])(?:[-_ ]*" + _NUMBER + ")?" + _END, re.ASCII)
 _MONTH_DAY = re.compile(_START + r"(\d\d)[-_./]?(\d\d)" + _END, re.ASCII)
 _KNOWN_WORDS = re.compile(r"[\W_]*(?:(?:tip|track|probe|shank|left|right)[\W_]*)*", re.ASCII | re.IGNORECASE)
 _YEARS = range(2015, 2040)
@@ -186,8 +187,9 @@ class _Reader:
         if not found[2] or self._read_number(found[2]):
             self.probe = found[1].upper()
 
-    def _read_number(self, digits: str) -> bool:
+    def _read_number(self, number: str) -> bool:
         """Read the number after a probe's letter as a day or a date; note it when it is neither."""
+        digits = re.sub(r"\D", "", number)
         if len(digits) <= 2:
             return self._read_day(digits)
         date = None
@@ -199,7 +201,7 @@ class _Reader:
         elif len(digits) == 8:
             date = _date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
         if date is None:
-            self.notes.append(f"{digits} is neither a date nor a day")
+            self.notes.append(f"{number} is neither a date nor a day")
             return False
         self._keep_date(date)
         return True
