@@ -7,7 +7,6 @@ holds at least one point.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,6 +21,7 @@ MAX_PICK_BYTES = 16 * 1024 * 1024
 REPORT = "coverage.json"
 """The converter's own report; only the reasons in it are used."""
 _MAX_REASON = 500
+_FARTHEST_UM = 1e9
 
 
 class ResultReader(Protocol):
@@ -171,9 +171,9 @@ def _fault(path: str, look: _Look) -> str:
 
 
 def _is_point(point: object) -> bool:
-    return isinstance(point, list) and len(point) == 3 and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) for value in point
-    )  # fmt: skip
+    if not isinstance(point, list) or len(point) != 3 or any(isinstance(value, bool) for value in point):
+        return False
+    return all(isinstance(value, int | float) and abs(value) < _FARTHEST_UM for value in point)
 
 
 def _key(track: object, recording: object, stream: object, shank: object) -> tuple[str, str, str, str]:

@@ -61,6 +61,7 @@ def test_rows_are_found_under_the_names_that_converters_give(captured):
         ({"xyz_picks": [[1, 2, 3], [1, 2, "3"]]}, "no place"),
         ({"xyz_picks": [[1, 2, True]]}, "no place"),
         (b'{"xyz_picks": [[1, 2, NaN]]}', "no place"),
+        (b'{"xyz_picks": [[1, 2, 1' + b"0" * 400 + b"]]}", "no place"),
         (b" " * (16 * 1024 * 1024 + 1), "too large"),
     ],
 )

@@ -23,6 +23,7 @@ from local_fixtures import (
     row,
     state,
     track_points,
+    write_asset,
     write_library,
 )
 from platform_contract import Place, PlatformContract
@@ -126,6 +127,23 @@ def test_parameters_the_converter_does_not_know_or_lacks_are_refused(place):
         with pytest.raises(RefusedError, match="the converter"):
             place.runner.start_run(replace(request, parameters=parameters))
     assert place.runner.active_runs() == ()
+
+
+@pytest.mark.parametrize("mounts", [("a", "a"), ("a", "a/b"), ("a/b", "./a"), ("a", ""), ("../a", "b"), ("/a", "b")])
+def test_assets_cannot_be_mounted_over_each_other_or_outside(place, tmp_path, mounts):
+    request = place.request("j1")
+    ids = [mount.asset_id for mount in request.mounts]
+    bad = tuple(Mount(asset_id, mount) for asset_id, mount in zip(ids, mounts, strict=False))
+    with pytest.raises(RefusedError):
+        place.runner.start_run(replace(request, mounts=bad))
+    assert not folder(tmp_path).path.exists()
+
+
+def test_an_asset_that_is_not_ready_is_not_converted(place):
+    request = place.request("j1")
+    write_asset(place.reader.library, "later", {}, state="draft")
+    with pytest.raises(RefusedError, match="draft"):
+        place.runner.start_run(replace(request, mounts=(*request.mounts, Mount("id-later", "later"))))
 
 
 # --- who is killed when ---------------------------------------------------------------------------
@@ -363,9 +381,9 @@ def test_a_full_disk_is_told_and_leaves_the_library_as_it_was(place, tmp_path, m
     run = finished_run(place, tmp_path)
     request = place.request("j9")
     before = sorted(path.name for path in place.reader.assets_folder.iterdir())
-    for target in ("write_file", "sync_tree"):
+    for target in ("core.atomic_files.write_file", "core.atomic_files.sync_tree", "pathlib.Path.rename"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"core.atomic_files.{target}", full)
+            patch.setattr(target, full)
             with pytest.raises(RefusedError, match="No space left"):
                 place.runner.create_input_asset(InputAsset("t1", "name", {"f": b""}, (), ""))
             with pytest.raises(RefusedError, match="No space left"):

@@ -94,6 +94,7 @@ class LocalLibrary:
         return read_bounded(self._inside(self.asset_folder(asset), path, asset.name), limit, f"{asset.name}/{path}")
 
     def _assets(self) -> Iterator[Asset]:
+        self._keep_inside(self.assets_folder, "assets")
         try:
             with os.scandir(self.assets_folder) as entries:
                 names = sorted(e.name for e in entries if os.path.isdir(e.path) and not e.name.startswith("."))
@@ -112,8 +113,9 @@ class LocalLibrary:
         folder = self.assets_folder / name
         for path in (self.assets_folder / f"{name}.json", folder / ".asset.json"):
             try:
-                self._keep_inside(path, name)
-                self._keep_inside(folder, name)
+                for link in (folder, path):
+                    if link.is_symlink():
+                        self._keep_inside(link, name)
                 status = path.stat()
                 if not stat.S_ISREG(status.st_mode):
                     continue

@@ -155,18 +155,7 @@ class LocalRunner:
         return f"run-{request.token}"
 
     def _write_request(self, run: RunFolder, request: RunRequest) -> None:
-        mounts = []
-        for mount in request.mounts:
-            if not relative_parts(mount.mount, "the mounts"):
-                raise RefusedError("an asset has no folder name", where=mount.asset_id, cure="Give it a mount.")
-            try:
-                asset = self._library.get_asset(mount.asset_id)
-                folder = self._library.asset_folder(asset)
-            except NotFoundError as error:
-                raise RefusedError(error.message, where=error.where, cure=error.cure) from error
-            if asset.state != "ready":
-                raise RefusedError(f"the asset is {asset.state}", where=asset.name, cure="Wait until it is ready.")
-            mounts.append({"mount": mount.mount, "asset": asset.id, "folder": str(folder)})
+        mounts = [{"mount": path, "folder": str(self._mountable(asset))} for path, asset in _laid_out(request)]
         command = [
             sys.executable,
             "-m",
@@ -181,6 +170,16 @@ class LocalRunner:
             atomic_files.write_file(run.request, to_json(told))
         except OSError as error:
             raise cannot_write(run.path, error) from error
+
+    def _mountable(self, asset_id: str) -> Path:
+        try:
+            asset = self._library.get_asset(asset_id)
+            folder = self._library.asset_folder(asset)
+        except NotFoundError as error:
+            raise RefusedError(error.message, where=error.where, cure=error.cure) from error
+        if asset.state != "ready":
+            raise RefusedError(f"the asset is {asset.state}", where=asset.name, cure="Wait until it is ready.")
+        return folder
 
     def _start_supervisor(self, run: RunFolder) -> None:
         command = [sys.executable, "-m", "core.platforms.run_supervisor", str(run.path)]
@@ -335,6 +334,22 @@ def _end(run_id: str, run: RunFolder) -> RunStatus | None:
     if run.stop.exists():
         return RunStatus(run_id, RunState.STOPPED, code, "it was stopped")
     return RunStatus(run_id, RunState.FINISHED, code, f"it was ended by signal {-code}")
+
+
+def _laid_out(request: RunRequest) -> list[tuple[str, str]]:
+    """Mount paths with their assets' ids. Raises RefusedError when two paths are the same or one is in another."""
+    laid: dict[tuple[str, ...], str] = {}
+    for mount in request.mounts:
+        parts = relative_parts(mount.mount, "the mounts")
+        if not parts or any(other[: len(parts)] == parts[: len(other)] for other in laid):
+            # A folder inside a mounted asset would be made in the asset itself.
+            raise RefusedError(
+                f"no asset can be mounted as {mount.mount!r} here",
+                where=mount.asset_id,
+                cure="Give each its own folder.",
+            )
+        laid[parts] = mount.asset_id
+    return [("/".join(parts), asset_id) for parts, asset_id in laid.items()]
 
 
 def _arguments(parameters: Mapping[str, str]) -> list[str]:
