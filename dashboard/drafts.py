@@ -14,7 +14,7 @@ from jobs.store import JobStore
 
 _SCHEMA = 1
 _LAST_STATE = "last state"
-_FIELDS = {"track": str, "recording": str, "sorting": str, "stream": str, "surface": str, "note": str}
+_FIELDS = ("track", "recording", "sorting", "stream", "surface", "note")
 
 
 class Drafts:
@@ -80,6 +80,8 @@ def read_rows(draft: dict[str, Any] | None, opened: Opened) -> tuple[Row, ...] |
     tracks = {layer.name for layer in opened.state.tracks}
     rows = []
     for entry in draft["rows"]:
+        if not isinstance(entry, dict):
+            continue
         values = {name: entry.get(name, "") for name in _FIELDS}
         shank = entry.get("shank")
         sound = all(isinstance(value, str) for value in values.values()) and isinstance(entry.get("id"), str)

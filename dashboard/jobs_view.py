@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
@@ -20,7 +20,8 @@ from dashboard.tables import COMPACT, SIGNED, TITLED, sync
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
 from jobs.records import ENDS, JobRecord, JobState
-from jobs.submission import cancel, retry
+from jobs.store import JobStore
+from jobs.submission import Choice, cancel, resolve, retry
 
 PAGE_SIZE = 50
 LOG_BYTES = 20_000
@@ -42,7 +43,13 @@ TITLES = {
     "job": "Job",
 }
 WIDTHS = {"state": 230, "subject": 90, "tracks": 85, "error": 420, "who": 110, "when": 150, "changed": 150, "job": 60}
-RETRIABLE = frozenset({JobState.FAILED, JobState.INCOMPLETE, JobState.CANCELLED, JobState.REFUSED, JobState.NEEDS_YOU})
+CHOICES = {
+    Choice.LOOK_AGAIN: "Look again",
+    Choice.START_AGAIN: "Send it once more",
+    Choice.GIVE_UP: "Give up",
+}
+"""What a person may decide when a job needs them."""
+RETRIABLE = frozenset({JobState.FAILED, JobState.INCOMPLETE, JobState.CANCELLED, JobState.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +138,9 @@ class JobsView:
         self.empty = text.pane(Markup(""), [CSS])
         self.cancel = self._button("Cancel job", lambda _: self._ask(), color="error")
         self.retry = self._button("Retry", self._retry)
+        self.choices = {choice: self._button(words, self._decide(choice)) for choice, words in CHOICES.items()}
         self._make_dialog()
-        self.actions = pn.Row(self.cancel, self.retry, visible=False)
+        self.actions = pn.Row(self.cancel, self.retry, *self.choices.values(), visible=False)
         self.view = pn.Column(
             pn.FlexBox(self.show, self.subject, self.who, self.newer, self.older, align_items="center"),
             self.table,
@@ -227,7 +235,10 @@ class JobsView:
         text.show(self.body, job_detail.body(job, self._log.get(job.id, ""), now, zone))
         can_cancel = not job.has_ended and job.state is not JobState.CANCELLING
         can_retry = job.state in RETRIABLE and job.superseded_by is None
+        asks = job.state is JobState.NEEDS_YOU
         self.cancel.visible, self.retry.visible = can_cancel, can_retry
+        for button in self.choices.values():
+            button.visible = asks
         self.actions.visible = can_cancel or can_retry
 
     # --- choosing ----------------------------------------------------------------------------------
@@ -289,6 +300,15 @@ class JobsView:
 
     async def _retry(self, _event: Event) -> None:
         await self._act(retry, "Queued again.")
+
+    def _decide(self, choice: Choice) -> Callable[[Event], Awaitable[None]]:
+        async def decide(_event: Event) -> None:
+            def action(store: JobStore, job_id: str, *, user: str, now: datetime) -> JobRecord:
+                return resolve(store, job_id, choice, user=user, now=now)
+
+            await self._act(action, "Decided. The worker goes on from there.")
+
+        return decide
 
     async def _act(self, action: Callable[..., JobRecord], words: str) -> None:
         job = self.job

@@ -12,7 +12,7 @@ import panel.ui as pmui
 from param.parameterized import Event
 
 from core.conversion import ConversionPlan, plan_conversion
-from core.errors import TrackmapperError
+from core.errors import NotAllowedError, TrackmapperError
 from core.manifest import ManifestRow, rows_from_mapping
 from core.models import Problem, Severity
 from dashboard import text
@@ -82,7 +82,7 @@ class LaunchView:
         """Say how much would run, or what keeps it from running."""
         rows, errors = self.rows, self._of(Severity.ERROR)
         converter = f"{self._context.converter} {self._context.converter_version}"
-        usable = bool(rows) and not errors and self._session.opened is not None
+        usable = bool(rows) and not errors
         mice = len({row.mouseid for row in rows})
         amount = f"{text.count(len(rows), 'row')} of {text.count(mice, 'mouse', 'mice')} → converter {converter}"
         if errors:
@@ -99,8 +99,8 @@ class LaunchView:
     def plan(self) -> ConversionPlan:
         """What exactly would run."""
         opened = self._session.opened
-        if opened is None:
-            raise RuntimeError("the launch bar is shown only when a state is open")
+        if opened is None or opened.subject is None:
+            raise NotAllowedError("No mouse is open.", cure="Open a state whose mouse this library holds.")
         return plan_conversion(
             self.rows,
             state=opened.state,
@@ -205,9 +205,11 @@ def summary(plan: ConversionPlan, rows: tuple[ManifestRow, ...], warnings: tuple
             tag(
                 "p",
                 f"{text.count(len(rows), 'row')}, converter {plan.converter} {plan.converter_version} "
-                f"on {plan.platform}, {text.count(len(plan.mounts), 'asset')} attached, launched by {user}.",
+                f"on {plan.platform}, {text.count(len(plan.assets), 'asset')} attached, launched by {user}.",
             ),
             tag("table", tag("thead", titles), tag("tbody", *lines)),
+            tag("h3", "Assets attached"),
+            tag("ul", *(tag("li", asset.name, tag("span", f" {asset.why}", cls="dim")) for asset in plan.assets)),
             *known,
         ]
     )

@@ -1,0 +1,295 @@
+"""The page without a browser: the guards round Panel, opening, launching, who may see it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import threading
+import weakref
+from types import SimpleNamespace
+
+import builders as b
+import numpy as np
+import panel as pn
+import panel.ui as pmui
+import pytest
+from bokeh.document import Document
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_session_state import choose, opened, session
+
+from core.errors import StateError
+from core.models import LayerKind
+from core.platforms.local import LocalLibrary
+from core.settings import Settings
+from dashboard import exposure, mapping_view, opening, page, source_view, text, track_lines
+from dashboard.context import Context
+from dashboard.launch_view import LaunchView
+from dashboard.mapping_view import MappingView
+from dashboard.opening import Given
+from dashboard.state import Session
+from jobs.store import JobStore
+
+
+SCATTERED = [
+    [500.0, 100.0, 900.0, 0.0],
+    [600.0, 1900.0, 200.0, 0.0],
+    [1500.0, 700.0, 1400.0, 0.0],
+    [90.0, 90.0, 90.0, 0.0],
+]
+
+
+@pytest.fixture
+def shared(tmp_path):
+    (tmp_path / "library" / "assets").mkdir(parents=True)
+    chosen = Settings(library=tmp_path / "library", data=tmp_path / "data", user="ana")
+    with JobStore(chosen.data) as store:
+        yield Context(chosen, LocalLibrary(chosen.library), store, "image-space", "1", lambda run, limit: b"")
+
+
+# --- guards ---------------------------------------------------------------------------------------
+
+
+def test_pages_are_let_go_and_leave_no_watcher_on_the_busy_flag():
+    def watchers() -> int:
+        return len(pn.state.param.watchers.get("busy", {}).get("value", []))
+
+    before = watchers()
+    left = []
+    for _ in range(5):
+        made = page.make_page("Trackmapper", [], [text.pane(text.tag("p", "x"))])
+        document = Document()
+        made.get_root(document)
+        left.append(weakref.ref(made))
+        document.clear()
+        del made, document
+    assert watchers() == before
+    pn.state._views.clear()
+    gc.collect()
+    assert [ref() for ref in left] == [None] * 5
+
+
+def test_a_page_made_without_the_guard_would_leak():
+    before = len(pn.state.param.watchers.get("busy", {}).get("value", []))
+    made = pmui.Page(title="x")
+    assert len(pn.state.param.watchers["busy"]["value"]) > before, "if this fails, Panel has changed: drop the guard"
+    page.detach_busy_watcher(made)
+    assert len(pn.state.param.watchers["busy"]["value"]) == before
+
+
+# --- who may see it -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("::ffff:127.0.0.1", True), ("0.0.0.0", False),
+     ("::", False), ("10.1.2.3", False), ("fe80::1%eth0", False), ("", False)],
+)  # fmt: skip
+def test_only_loopback_is_loopback(address, loopback):
+    assert exposure.is_loopback(address) is loopback
+
+
+def test_the_addresses_are_those_the_kernel_says():
+    with socket.socket() as server:
+        server.bind(("127.0.0.2", 0))
+        assert "127.0.0.2" not in exposure.listening_addresses(), "bound is not listening"
+        server.listen()
+        assert "127.0.0.2" in exposure.listening_addresses()
+        server.getsockname()  # still open: looking does not close it
+    assert "127.0.0.2" not in exposure.listening_addresses()
+
+
+def test_without_a_login_an_open_server_shows_only_how_to_close_it(monkeypatch):
+    assert exposure.may_show(["127.0.0.1"])
+    assert not exposure.may_show(["127.0.0.1", "0.0.0.0"])
+    words = exposure.refusal(["0.0.0.0"])
+    assert "0.0.0.0" in words
+    assert "--address 127.0.0.1" in words
+    monkeypatch.setattr(exposure.pn, "config", SimpleNamespace(oauth_provider="github", basic_auth=None))
+    assert not exposure.may_show(["0.0.0.0"]), "a provider is set up, but nobody has logged in"
+    for user, may in (("guest", False), ("ana", True)):
+        monkeypatch.setattr(exposure.pn, "state", SimpleNamespace(user=user))
+        assert exposure.may_show(["0.0.0.0"]) is may
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def test_opening_an_unknown_mouse_draws_its_tracks_and_says_what_is_missing(shared):
+    state = b.make_state("one", "two", b.layer_json("targets", points=SCATTERED))
+    words: list[str] = []
+    found = opening.open_state(shared, Given(data=state.data, stem="s"), words.append)
+    assert found.note == f"This library holds no asset of mouse {b.MOUSE}."
+    assert found.frame.assumed
+    assert words[0] == "Reading the state"
+    view = Session(opening.check_rows)
+    view.open(found)
+    line = source_view.source_line(view)
+    assert "3 layers, 2 tracks" in line
+    assert "targets: landmarks" in line
+    assert found.note in line
+
+
+def test_opening_runs_off_the_event_loop_and_a_later_one_wins(shared, monkeypatch):
+    seen: list[str] = []
+    gate = threading.Event()
+
+    def slow(_context, given, progress):
+        seen.append(threading.current_thread().name)
+        progress(f"reading {given.stem}")
+        if given.stem == "first":
+            gate.wait(20)
+        return opened(given.stem)
+
+    monkeypatch.setattr(source_view, "open_state", slow)
+    view = session("before")
+    source = source_view.SourceView(shared, view, lambda _: None, lambda _: None)
+
+    async def both() -> None:
+        first = asyncio.create_task(source.open(Given(data=b"x", stem="first")))
+        while "reading first" not in view.progress:
+            await asyncio.sleep(0.01)
+        assert view.phase == "working"
+        await source.open(Given(data=b"x", stem="second"))
+        gate.set()
+        await first
+
+    asyncio.run(both())
+    assert threading.main_thread().name not in seen
+    assert [layer.name for layer in view.opened.state.tracks] == ["second"]
+    assert view.phase == "open"
+
+
+def test_a_state_that_cannot_be_read_leaves_what_was_open(shared):
+    view = session("one")
+    source = source_view.SourceView(shared, view, lambda _: None, lambda _: None)
+    asyncio.run(source.open(Given(paste="/etc/passwd")))
+    assert isinstance(view.refusal, StateError)
+    assert view.opened is not None
+    assert "Not opened" in source_view.source_line(view)
+
+
+# --- the mapping ----------------------------------------------------------------------------------
+
+
+def test_the_whole_map_follows_one_selection_and_its_csv_comes_back(shared):
+    view = session("one", "two")
+    launch = LaunchView(shared, view, "ana", lambda _: asyncio.sleep(0))
+    made = MappingView(view, launch.view)
+    made.view.get_root(Document())
+    made.plots.draw()
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeB", shank="2 of 4")
+    made.plots._solid._clicked(SimpleNamespace(new={"points": [{"curveNumber": 0}]}))
+    assert view.track == "one"
+    assert made.table.view.selection == [0]
+    assert made.plots._plots._marked.track == "one"
+    assert [trace.line.width for trace in made.plots._solid._figure.data[:2]] == [11, 5]
+    assert "track sel" in str(made.cards.object)
+    assert "2 of 4" in str(made.cards.object)
+    view.edit(view.rows[1].id, "include", False)
+    csv = made._csv().read()
+    asyncio.run(made._uploaded(SimpleNamespace(new=csv)))
+    assert [row.assignment for row in view.rows] == [
+        view.rows[0].assignment,
+    ]
+    assert (view.rows[0].assignment.stream, view.rows[0].assignment.shank) == ("ProbeB", 1)
+    view.undo()
+    assert len(view.rows) == 2
+
+
+def test_a_csv_that_cannot_be_read_changes_nothing(shared):
+    view = session("one")
+    made = MappingView(view, pn.Column())
+    before = view.rows
+    asyncio.run(made._uploaded(SimpleNamespace(new=b"\xff\xfe not a csv")))
+    assert view.rows == before
+
+
+def test_layers_that_are_no_tracks_are_not_offered():
+    state = b.make_state("one", b.layer_json("targets", points=SCATTERED))
+    assert [layer.kind for layer in state.layers] == [LayerKind.TRACK, LayerKind.LANDMARKS]
+    view = session("one")
+    assert mapping_view.detail(view).startswith("<p")
+
+
+# --- launching ------------------------------------------------------------------------------------
+
+
+def mapped(shared) -> tuple[Session, LaunchView, list[str]]:
+    view = session("one")
+    launched: list[str] = []
+
+    async def note(job_id: str) -> None:
+        launched.append(job_id)
+
+    return view, LaunchView(shared, view, "ana", note), launched
+
+
+def confirm_all(launch: LaunchView) -> None:
+    for _, box in launch._confirms:
+        box.value = True
+
+
+def test_launch_waits_for_the_last_error_and_the_last_confirmation_and_makes_one_job(shared):
+    view, launch, launched = mapped(shared)
+    assert launch.open_button.disabled
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    assert not [p for p in view.checked.problems if p.severity == "error"]
+    assert not launch.open_button.disabled
+    launch._open(None)
+    assert launch.dialog.open
+    assert b.SORT1 in str(launch.summary.object)
+    assert launch.launch.disabled is bool(launch._confirms)
+    asyncio.run(launch._launch(None)) if launch._confirms else None
+    assert launched == []
+    confirm_all(launch)
+    assert not launch.launch.disabled
+
+    async def twice() -> None:
+        await asyncio.gather(launch._launch(None), launch._launch(None))
+
+    asyncio.run(twice())
+    assert len(launched) == 1
+    assert len(shared.store.newest(10)) == 1
+    record = shared.store.get(launched[0])
+    assert (record.created_by, record.subject, len(record.rows)) == ("ana", b.MOUSE, 1)
+    assert {c.rule for c in record.confirmed} == {rule for rule, _ in launch._confirms}
+    launch._open(None)
+    confirm_all(launch)
+    asyncio.run(launch._launch(None))
+    assert launched == [record.id, record.id], "the same mapping again is the same job"
+    assert len(shared.store.newest(10)) == 1
+
+
+# --- drawing --------------------------------------------------------------------------------------
+
+
+@given(st.integers(2, 900), st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_decimation_keeps_ends_order_and_bends(number, seed):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(number, 3)).cumsum(axis=0)
+    kept = track_lines.decimate(points, 200)
+    assert len(kept) == min(number, 200)
+    assert (kept[0] == points[0]).all()
+    assert (kept[-1] == points[-1]).all()
+    places = [int(np.flatnonzero((points == point).all(axis=1))[0]) for point in kept]
+    assert places == sorted(places)
+
+
+def test_a_sharp_bend_survives():
+    line = np.column_stack([np.linspace(0, 1, 1001)] * 3)
+    line[500] += [0.0, 5.0, 0.0]
+    assert any((point == line[500]).all() for point in track_lines.decimate(line, 5))
+
+
+def test_the_scene_is_in_anatomical_millimetres_inside_the_image():
+    found = opened("one")
+    made = track_lines.scene(found.state, found.frame, found.colors)
+    low, high = made.box_image_ras_mm
+    points = made.lines[0].points_image_ras_mm
+    assert (points >= low).all()
+    assert (points <= high).all()
+    assert np.allclose(high - low, [4500 * 1.8 / 1000, 5000 * 1.8 / 1000, 4000 * 2.0 / 1000])
+    assert points[0, 2] > points[-1, 2], "drawn from the top down"
