@@ -161,8 +161,8 @@ def _repeats(index: CheckIndex) -> Iterator[Problem]:
         stream = f"{row.ephys_collection} of {row.recording}"
         keys = (
             ("M10", (row.mouseid, row.histology_track_id, row.histology_shank), "The track"),
-            ("M11", (row.recording, row.ephys_collection, row.histology_shank), f"histology_shank of {stream}"),
-            ("M12", (row.recording, row.ephys_collection, row.ephys_shank), f"ephys_shank of {stream}"),
+            ("M11", (row.recording, row.ephys_collection, row.histology_shank), f"The same physical shank of {stream}"),
+            ("M12", (row.recording, row.ephys_collection, row.ephys_shank), f"The same recorded shank of {stream}"),
         )
         found = set()
         for rule, key, what in keys:

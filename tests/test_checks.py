@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 
 import builders as b
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.checks import check_mapping, check_table
 from core.manifest import ManifestRow, read_csv, write_csv
 from core.models import Assignment, LeftOut, Mapping, Problem, Role, Severity, SortingStatus, State, Subject
+from core.rules import RULES
 
 SHANKS = [f"probeB_shank{n}" for n in (1, 2, 3, 4)]
 TRACKS = ["probeA", *SHANKS, "t1", "t3"]
@@ -619,3 +622,36 @@ def test_a_thousand_rows_are_checked_whatever_is_wrong_with_them():
     found = check_mapping(rows, state=b.make_state("probeA"), subject=b.make_subject())
     assert len([each for each in found if each.rule == "N8"]) == 1000
     assert len([each for each in found if each.rule == "M11"]) == 999
+
+
+words = st.one_of(
+    st.text(max_size=15), st.sampled_from(["probeA", "ProbeA", "45883-3", b.SORT1, b.STEM, b.MOUSE, "NA"])
+)
+any_rows = st.lists(
+    st.builds(
+        ManifestRow,
+        mouseid=words,
+        sorted_recording=words,
+        probe_file=words,
+        histology_track_id=words,
+        ephys_collection=words,
+        logical_probe=words,
+        histology_shank=st.one_of(st.none(), st.integers(-1, 5)),
+        ephys_shank=st.one_of(st.none(), st.integers(-1, 5)),
+        surface_finding=words,
+        annotation_format=words,
+        registration_asset=words,
+    ),
+    max_size=5,
+)
+STATE = b.make_state(*TRACKS)
+SUBJECT = b.make_subject()
+
+
+@given(any_rows, st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_any_rows_are_answered_with_problems_of_published_rules(rows, known):
+    found = check_mapping(rows, state=STATE, subject=SUBJECT if known else None)
+    assert all(each.rule in RULES for each in found)
+    assert len(set(found)) == len(found)
+    assert all(each.where.row is None or each.where.row < max(len(rows), 1) for each in found)

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from core.errors import ManifestError
 from core.manifest import (
     COLUMNS,
-    MAX_BYTES,
     ManifestRow,
     diff,
     mapping_from_rows,
@@ -23,6 +22,7 @@ from core.manifest import (
     rows_from_mapping,
     write_csv,
 )
+from core.manifest_reading import MAX_BYTES, MAX_ROWS
 from core.models import Assignment, Mapping, Severity
 
 ROW = ManifestRow("700001", b.SORT1, "tracks", "268", "ProbeA", "ProbeA", surface_finding=b.SURFACE1)
@@ -228,7 +228,7 @@ NOT_A_MANIFEST = {
     "json": b'{"layers": []}',
     "open quote": HEADER.encode() + b'\n7,"S',
     "too large": HEADER.encode() + b"\n" + b"x" * MAX_BYTES,
-    "too many rows": HEADER.encode() + b"\n7" * 10_001,
+    "too many rows": HEADER.encode() + b"\n7" * (MAX_ROWS + 1),
 }
 
 
