@@ -314,4 +314,4 @@ def _counted(record: JobRecord, answer: Counted, now: Moment) -> JobRecord:
     # Files of a run that broke off may be cut short, so a full count alone does not make it green.
     if record.remote.state != RunState.FINISHED or record.remote.exit_code not in (0, None):
         return _end(counted, JobState.INCOMPLETE, f"{share}, but the run did not end well: {_run_words(record)}", now)
-    return _end(counted.changed(error=""), JobState.SUCCEEDED, "", now).told(now.at, "counted", share)
+    return _end(counted.told(now.at, "counted", share), JobState.SUCCEEDED, "", now)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from core.conversion import ConversionPlan, NeededAsset
+from core.manifest_rows import ManifestRow
 from jobs.records import AskedRow, JobRecord, new_token
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -27,3 +30,29 @@ def a_record(digest: str = "d1", **values: Any) -> JobRecord:
         "rows": (AskedRow(track="a", recording="r", stream="ProbeA"), AskedRow(track="b", recording="r", stream="B")),
     }
     return JobRecord(**{**plain, **values})
+
+
+def a_plan(digest: str = "d1", attempt: int = 1) -> ConversionPlan:
+    """A plan of two rows of mouse 700001."""
+    recording = "ecephys_700001_2026-01-01_10-00-00"
+    rows = tuple(
+        ManifestRow("700001", f"{recording}_sorted_2026-01-02_00-00-00", "drawn", f"track {i}", f"Probe{i}")
+        for i in range(2)
+    )
+    state = b'{"layers": []}'
+    return ConversionPlan(
+        subject="700001",
+        acquisition="SmartSPIM_700001_2026-02-01_09-00-00",
+        platform="fake",
+        converter="image-space",
+        converter_version="1",
+        parameters={"slow": "1"},
+        rows=rows,
+        state=state,
+        state_stem="drawn",
+        state_sha256=hashlib.sha256(state).hexdigest(),
+        assets=(NeededAsset("id-1", "brain", "brain", "brain"), NeededAsset("id-2", recording, recording, "recording")),
+        digest=digest,
+        attempt=attempt,
+        recordings=(recording,),
+    )

@@ -1,0 +1,253 @@
+"""Kills workers, dashboards and launching processes at random moments, and keeps the ledger of what became of the jobs.
+
+`python -m tests.kill_campaign FOLDER --kills 190 --served 10 --seed 1` prints one line, and exits 1 when a job was lost
+or anything was made twice. The workers are real processes on real conversions; most are forked from a process that has
+only imported their modules, so that a kill does not cost the second that importing takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import dataclasses
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from core.conversion import ConversionPlan, plan_conversion
+from core.manifest import read_csv
+from core.neuroglancer import read_state
+from core.platforms.local import LocalLibrary, LocalRunner
+from core.sample import SampleSummary, write_sample
+from core.settings import Settings, load_settings
+from core.subjects import gather_subject
+from dashboard import servers
+from jobs import worker_loop
+from jobs.leadership import is_led
+from jobs.records import JobRecord, JobState
+from jobs.store import JobStore
+from jobs.submission import submit
+
+ROOT = Path(__file__).parents[1]
+MOST_IN_FLIGHT, FEWEST_IN_FLIGHT = 6, 2
+PATIENCE_S = 120.0
+
+
+def a_plan(summary: SampleSummary, runner: LocalRunner) -> ConversionPlan:
+    """One row of the state whose mapping has no error."""
+    chosen = next(state for state in summary.states if state.manifest is not None and "rightly" in state.note)
+    state = read_state(chosen.path.read_bytes(), stem=chosen.path.stem)
+    subject = gather_subject(LocalLibrary(summary.library), summary.subject, now=datetime.now(UTC))
+    return plan_conversion(
+        read_csv(chosen.manifest.read_bytes()).rows[:1],
+        state=state,
+        subject=subject,
+        platform=runner.name,
+        converter=runner.converter,
+        converter_version=runner.converter_version,
+    )
+
+
+def numbered(plan: ConversionPlan, number: int) -> ConversionPlan:
+    """The same plan as another mapping: its own digest, and a conversion that takes its own time."""
+    slow = f"{0.1 + (number % 7) / 10:.1f}"
+    return dataclasses.replace(plan, digest=f"{number:064d}", parameters={"slow": slow})
+
+
+def press(settings: Settings, plan: ConversionPlan) -> None:
+    """Launch, as one press of the button in a process of its own."""
+    with JobStore(settings.data) as store:
+        submit(store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=datetime.now(UTC))
+
+
+def work(library: Path, data: Path) -> None:
+    """The worker's loop in a forked process."""
+    worker_loop.main(["--library", str(library), "--data", str(data)])
+
+
+class Campaign:
+    """The state of one campaign."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.summary = write_sample(folder / "sample", seed=1)
+        self.settings = load_settings(library=self.summary.library, data=folder / "data", poll_seconds=0.2)
+        os.environ["TRACKMAPPER_POLL_SECONDS"] = "0.2"
+        self.runner = LocalRunner(self.settings.library, self.settings.data)
+        self.plan = a_plan(self.summary, self.runner)
+        self.fork = multiprocessing.get_context("forkserver")
+        self.fork.set_forkserver_preload(["tests.kill_campaign"])
+        self.store = JobStore(self.settings.data)
+        self.pressed = 0
+        self.killed: collections.Counter[str] = collections.Counter()
+        self.at: collections.Counter[str] = collections.Counter()
+
+    # --- launching ------------------------------------------------------------------------------
+
+    def launch(self) -> None:
+        """Launch one more mapping; sometimes the launching process is killed, and the person presses again."""
+        self.pressed += 1
+        plan = numbered(self.plan, self.pressed)
+        if self.random.random() < 0.3:
+            process = self.fork.Process(target=press, args=(self.settings, plan))
+            process.start()
+            process.join(self.random.uniform(0.0, 0.12))
+            if process.is_alive():
+                process.kill()
+                self.killed["launching"] += 1
+            process.join()
+        press(self.settings, plan)
+
+    def keep_in_flight(self) -> None:
+        """At least two jobs that have not ended, so that every kill hits one."""
+        active = len(self.store.active())
+        while active < FEWEST_IN_FLIGHT or (active < MOST_IN_FLIGHT and self.random.random() < 0.3):
+            self.launch()
+            active += 1
+
+    # --- killing --------------------------------------------------------------------------------
+
+    def wait_for_leader(self) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_led(self.settings.data):
+            if time.monotonic() > deadline:
+                raise SystemExit("no worker took the lead")
+            time.sleep(0.002)
+
+    def moment(self) -> None:
+        """Wait for a random moment: often within the first steps of a pass, else anywhere."""
+        time.sleep(self.random.uniform(0.0, 0.06 if self.random.random() < 0.5 else 0.5))
+        self.keep_in_flight()
+
+    def note_kill(self, what: str) -> None:
+        in_flight = self.store.active()
+        if not in_flight:
+            raise SystemExit("a kill without a job in flight")
+        for record in in_flight:
+            self.at[f"{record.step}{'' if record.phase == 'ready' else '/' + record.phase}"] += 1
+        self.killed[what] += 1
+
+    def kill_loops(self, kills: int) -> None:
+        """Kill the worker's loop; every tenth is a process of its own from the start."""
+        for number in range(kills):
+            self.keep_in_flight()
+            if number % 10 == 9:
+                command = [sys.executable, "-m", "jobs.worker_loop"]
+                command += ["--library", str(self.settings.library), "--data", str(self.settings.data)]
+                worker: subprocess.Popen[bytes] | BaseProcess
+                worker = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+            else:
+                worker = self.fork.Process(target=work, args=(self.settings.library, self.settings.data))
+                worker.start()
+            self.wait_for_leader()
+            self.moment()
+            worker.kill()
+            self.note_kill("loop")
+            worker.wait() if isinstance(worker, subprocess.Popen) else worker.join()
+
+    def kill_served(self, kills: int) -> None:
+        """Kill the real `panel serve` commands: four times the worker, then once the dashboard."""
+        running: dict[str, subprocess.Popen[bytes]] = {}
+        env = servers.environment(self.settings)
+        try:
+            for number in range(kills):
+                for script in (servers.WORKER, servers.DASHBOARD):
+                    if script not in running:
+                        command = servers.panel_command(script, servers.free_port(self.random.randrange(20000, 60000)))
+                        running[script] = subprocess.Popen(
+                            command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL, start_new_session=True
+                        )
+                self.wait_for_leader()
+                self.moment()
+                script = servers.DASHBOARD if number % 5 == 4 else servers.WORKER
+                victim = running.pop(script)
+                victim.kill()
+                self.note_kill(f"panel serve {script}")
+                victim.wait()
+        finally:
+            for process in running.values():
+                process.kill()
+                process.wait()
+
+    # --- the ledger -----------------------------------------------------------------------------
+
+    def let_end(self) -> None:
+        """One worker that nobody kills carries what is left to its end."""
+        worker = self.fork.Process(target=work, args=(self.settings.library, self.settings.data))
+        worker.start()
+        deadline = time.monotonic() + PATIENCE_S
+        while any(r.state is not JobState.NEEDS_YOU for r in self.store.active()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        worker.terminate()
+        worker.join(30)
+
+    def ledger(self) -> dict[str, object]:
+        """What was launched, what became of it, and everything that exists once too often or not at all."""
+        records = [record for page in self._pages() for record in page]
+        by_digest = collections.Counter(record.digest for record in records)
+        wanted = {numbered(self.plan, n).digest for n in range(1, self.pressed + 1)}
+        wrong = [f"launched {count} times: {digest}" for digest, count in by_digest.items() if count > 1]
+        wrong += [f"lost: {digest}" for digest in wanted - by_digest.keys()]
+        wrong += [f"nobody launched {digest}" for digest in by_digest.keys() - wanted]
+        made: collections.Counter[str] = collections.Counter()
+        for record in records:
+            counts = self._made(record)
+            made.update(counts)
+            wrong += [f"job {record.id} has {n} {what}" for what, n in counts.items() if n != 1]
+            if record.state is not JobState.SUCCEEDED:
+                wrong.append(f"job {record.id} is {record.state}: {record.error}")
+        return {
+            "kills": dict(self.killed),
+            "jobs": len(records),
+            "in doubt": sum(any(e.what == "in doubt" for e in r.events) for r in records),
+            "made": dict(made),
+            "in flight at kills": dict(self.at),
+            "store": self.store.check(),
+            "wrong": wrong,
+        }
+
+    def _pages(self) -> list[tuple[JobRecord, ...]]:
+        pages, before = [], None
+        while page := self.store.newest(100, before=before):
+            pages.append(page)
+            before = page[-1].id
+        return pages
+
+    def _made(self, record: JobRecord) -> dict[str, int]:
+        assets = self.runner.find_assets(record.token)
+        kinds = collections.Counter(
+            "results" if asset.provenance_computation else "manifests" if "manifest" in asset.name else "states"
+            for asset in assets
+        )
+        runs = len(self.runner.find_runs(record.token))
+        return {**{kind: kinds.get(kind, 0) for kind in ("manifests", "states", "results")}, "runs": runs}
+
+
+def main() -> int:
+    """Run a campaign; prints the ledger as one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kills", type=int, default=190)
+    parser.add_argument("--served", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    campaign = Campaign(options.folder, options.seed)
+    began = time.monotonic()
+    campaign.kill_loops(options.kills)
+    campaign.kill_served(options.served)
+    campaign.let_end()
+    ledger = {"seed": options.seed, "seconds": round(time.monotonic() - began), **campaign.ledger()}
+    campaign.store.close()
+    sys.stdout.write(json.dumps(ledger) + "\n")
+    return 1 if ledger["wrong"] or ledger["store"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

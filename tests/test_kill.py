@@ -1,0 +1,29 @@
+"""Two hundred kills, each with a job in flight: nothing is lost, nothing is made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_two_hundred_kills_lose_and_double_nothing(tmp_path):
+    seed = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
+    command = [sys.executable, "-m", "tests.kill_campaign", str(tmp_path), "--kills", "190", "--served", "10"]
+    done = subprocess.run([*command, "--seed", str(seed)], cwd=ROOT, capture_output=True, text=True)
+    os.write(1, f"\nkill campaign: {done.stdout}".encode())
+    assert done.returncode == 0, f"seed {seed}: {done.stdout} {done.stderr[-2000:]}"
+    ledger = json.loads(done.stdout)
+    assert sum(count for what, count in ledger["kills"].items() if what != "launching") == 200
+    assert ledger["jobs"] == ledger["made"]["runs"] == ledger["made"]["results"]
+    # A campaign that only ever hits idle moments proves nothing.
+    assert ledger["in doubt"] > 0
