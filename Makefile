@@ -47,7 +47,7 @@ format: setup-test ## put the code in the house's form
 	$(BIN)/ruff format .
 
 docs: setup ## rewrite the tables in README and docs that come from the code
-	$(BIN)/python -m dashboard.docs_tables
+	$(BIN)/python docs/tables.py
 
 lock: ## compile the two lock files anew from pyproject.toml
 	uv=$$(.ci/find-uv "$$(.ci/find-python)") && for lock in requirements.lock "tests/requirements.lock --group test"; do \

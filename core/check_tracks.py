@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from core.check_index import CheckIndex
 from core.models import AnnotationLayer, ImageFrame, Problem
@@ -249,6 +248,8 @@ def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Prob
 
 def _coinciding(index: CheckIndex, lines: _Lines) -> Iterator[Problem]:
     number = {name: i for i, name in enumerate(lines.names)}
+    from scipy.spatial import cKDTree  # here, since every command would wait for it at its start
+
     starts, ends = lines.ends_um_zyx[:, :1], lines.ends_um_zyx[:, 1:]
     samples = starts + (ends - starts) * _SAMPLES[None, :, None]
     for rows in index.by_recording.values():

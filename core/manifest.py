@@ -8,8 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from core.errors import ManifestError
 from core.manifest_reading import ManifestTable, format_problem, read_csv
 from core.manifest_rows import (
@@ -81,6 +79,8 @@ def round_trip_problems(rows: Sequence[ManifestRow]) -> tuple[Problem, ...]:
     """Every value that the converter would see differently, found by reading the written CSV as it does."""
     if not rows:
         return ()
+    import pandas as pd  # here, since the worker and every conversion would wait a second for it at their start
+
     try:
         table = pd.read_csv(io.BytesIO(write_csv(rows)))
     except (ManifestError, ValueError) as error:  # pandas raises subclasses of ValueError for text it cannot read

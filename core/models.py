@@ -114,7 +114,7 @@ class AnnotationLayer:
         """The layer's own scale along `axis` in um, or None when it has no such axis in metres."""
         for dimension in self.dimensions:
             if dimension.name == axis and dimension.unit == "m":
-                return dimension.scale * 1e6
+                return float(f"{dimension.scale * 1e6:.12g}")  # 1.8e-6 m is 1.8 um, not 1.7999999999999998
         return None
 
 

@@ -1,0 +1,149 @@
+"""Starts the served processes: the dashboard, the worker, and both for the demo.
+
+Every server listens on loopback only and names the origins a browser may use: a bare `panel serve` listens
+everywhere, and a page opened as 127.0.0.1 stays blank when only localhost is allowed.
+"""
+
+from __future__ import annotations
+
+import http
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import TrackmapperError
+from core.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+LOOPBACK = "127.0.0.1"
+DASHBOARD = "dashboard/app.py"
+WORKER = "jobs/worker.py"
+MAX_MESSAGE_BYTES = 24 * 1024 * 1024
+"""A 16 MiB upload grows by a third on its way through the websocket."""
+
+
+def panel_command(script: str, port: int) -> list[str]:
+    """The `panel serve` command line of a script; the README shows the same."""
+    command = [sys.executable, "-m", "panel", "serve", str(ROOT / script), "--address", LOOPBACK, "--port", str(port)]
+    for host in (LOOPBACK, "localhost"):
+        command += ["--allow-websocket-origin", f"{host}:{port}"]
+    command += ["--websocket-max-message-size", str(MAX_MESSAGE_BYTES), "--log-level", "warning", "--liveness"]
+    # The worker must run before anybody opens its page.
+    return [*command, "--warm"] if script == WORKER else command
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment of a served process: ours, with the settings made explicit and absolute."""
+    return {
+        **os.environ,
+        "TRACKMAPPER_LIBRARY": str(settings.library.resolve()),
+        "TRACKMAPPER_DATA": str(settings.data.resolve()),
+        "TRACKMAPPER_USER": settings.user,
+        "TRACKMAPPER_PORT": str(settings.port),
+        "TRACKMAPPER_WORKER_PORT": str(settings.worker_port),
+        "TRACKMAPPER_POLL_SECONDS": str(settings.poll_seconds),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+    }
+
+
+def page_url(script: str, port: int) -> str:
+    """The address of a served script's page."""
+    return f"http://{LOOPBACK}:{port}/{Path(script).stem}"
+
+
+def free_port(preferred: int, taken: frozenset[int] = frozenset()) -> int:
+    """`preferred` when nothing listens there, else the next free one above it."""
+    for port in range(preferred, min(preferred + 200, 65536)):
+        if port in taken:
+            continue
+        with socket.socket() as probe:
+            # Without it a port that was left a minute ago would count as taken.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise TrackmapperError(
+        "no free port was found", where=f"ports {preferred} to {preferred + 199}", cure="Set TRACKMAPPER_PORT."
+    )
+
+
+def run_in_foreground(script: str, port: int, settings: Settings) -> int:
+    """Serve a script until Ctrl-C; returns the exit code of `panel serve`."""
+    with started(script, port, environment(settings)) as process, signals_raise():
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            return 0
+
+
+@contextmanager
+def started(script: str, port: int, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A server in its own process group, so that Ctrl-C reaches it only through us, in order; ended at the end."""
+    process = subprocess.Popen(panel_command(script, port), cwd=ROOT, env=dict(env), start_new_session=True)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes], patience_s: float = 10.0) -> None:
+    """Ask a server and its children to end, then insist."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        os.killpg(process.pid, number)
+        try:
+            process.wait(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def wait_until_serving(process: subprocess.Popen[bytes], port: int, patience_s: float = 90.0) -> None:
+    """Return when the server answers its liveness address.
+
+    Raises:
+        TrackmapperError: it ended, or did not answer in time.
+    """
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise TrackmapperError(
+                f"the server on port {port} ended with code {process.returncode}", cure="Its messages stand above."
+            )
+        try:
+            connection = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+            connection.request("GET", "/liveness")
+            answered = connection.getresponse().status == http.HTTPStatus.OK
+            connection.close()
+        except OSError:
+            answered = False
+        if answered:
+            return
+        time.sleep(0.1)
+    raise TrackmapperError(f"the server on port {port} did not answer within {patience_s:.0f} s", cure="Try again.")
+
+
+@contextmanager
+def signals_raise() -> Iterator[None]:
+    """SIGTERM and SIGHUP end us as Ctrl-C does, so that what was started is ended too."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # A shell that starts us in the background leaves SIGINT ignored; Ctrl-C must work all the same.
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,77 @@
+"""Rewrites the tables of README and docs that the code owns: settings, check rules, manifest columns.
+
+Run by `make docs`; a test holds the files to what this would write.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from core.manifest import COLUMNS
+from core.rules import RULES
+from core.settings import Settings
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def settings() -> str:
+    """Every setting with its environment name, default and meaning."""
+    return _table(
+        ("environment", "default", "meaning"),
+        (
+            (
+                f"`TRACKMAPPER_{name.upper()}`",
+                f"`{field.default}`" if field.default != "" else "",
+                field.description or "",
+            )
+            for name, field in Settings.model_fields.items()
+        ),
+    )
+
+
+def rules() -> str:
+    """Every check rule."""
+    return "\n\n".join(
+        f"### {rule.id}: {rule.title}\n\n*{rule.severity.value}*. {rule.why}\n\nCure: {rule.cure}"
+        for rule in RULES.values()
+    )
+
+
+def columns() -> str:
+    """Every manifest column."""
+    return _table(
+        ("column", "required", "also read as", "meaning"),
+        ((f"`{c.name}`", "yes" if c.required else "", f"`{c.alias}`" if c.alias else "", c.help) for c in COLUMNS),
+    )
+
+
+OWNED: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {"settings": settings},
+    "docs/rules.md": {"rules": rules},
+    "docs/command-line.md": {"columns": columns},
+}
+
+
+def rewritten(name: str) -> str:
+    """A file's text with its owned tables as the code has them."""
+    text = (ROOT / name).read_text()
+    for key, write in OWNED[name].items():
+        begin, end = f"<!-- {key}: written by make docs -->", f"<!-- end of {key} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*{re.escape(end)}", re.DOTALL)
+        body = f"{begin}\n{write()}\n{end}"
+        text = pattern.sub(lambda _, body=body: body, text)
+    return text
+
+
+if __name__ == "__main__":
+    for file in OWNED:
+        (ROOT / file).write_text(rewritten(file))

@@ -1,0 +1,197 @@
+"""The command line, run as people run it: in a process of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.sample import write_sample
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    return write_sample(tmp_path_factory.mktemp("sample") / "mouse")
+
+
+@pytest.fixture
+def trackmapper(sample, tmp_path):
+    """Runs `trackmapper ...`; returns (exit code, answer or text, messages)."""
+
+    def run(*arguments, stdin=None, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "dashboard.cli", *map(str, arguments)],
+            cwd=ROOT,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            env={
+                **os.environ,
+                "TRACKMAPPER_LIBRARY": str(sample.library),
+                "TRACKMAPPER_DATA": str(tmp_path / "data"),
+                "TRACKMAPPER_USER": "ana",
+                "TRACKMAPPER_POLL_SECONDS": "0.2",
+                **environment,
+            },
+        )
+        assert "Traceback" not in done.stderr
+        out = json.loads(done.stdout) if "--json" in arguments and done.stdout else done.stdout
+        return done.returncode, out, done.stderr
+
+    return run
+
+
+@pytest.fixture
+def true_pairs(sample):
+    return [state for state in sample.states if state.manifest]
+
+
+def test_sample_says_where_everything_is(trackmapper, tmp_path):
+    code, answer, _ = trackmapper("sample", tmp_path / "mouse", "--json")
+    assert code == 0
+    assert Path(answer["library"]).is_dir()
+    assert all(Path(state["path"]).is_file() for state in answer["states"])
+    assert any(state["manifest"] for state in answer["states"])
+
+
+def test_state_reads_a_file_and_standard_input_alike(trackmapper, sample):
+    path = sample.states[0].path
+    _, from_file, _ = trackmapper("state", path, "--json")
+    code, from_input, _ = trackmapper("state", "-", "--json", stdin=path.read_text())
+    assert code == 0
+    assert from_file["layers"] == from_input["layers"]
+    kinds = {layer["kind"] for layer in from_file["layers"]}
+    assert {"track", "landmarks", "archived"} <= kinds
+    track = next(layer for layer in from_file["layers"] if layer["kind"] == "track")
+    assert track["dimensions"] == ["z", "y", "x", "t"]
+    assert track["scale_um"] == {"x": 1.8, "y": 1.8, "z": 2.0}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "not a state", "../secret.json", '{"layers": NaN}'])
+def test_a_bad_state_is_refused_in_words(trackmapper, text):
+    code, answer, messages = trackmapper("state", "-", "--json", stdin=text)
+    assert code == 2
+    assert answer["error"]["message"]
+    assert answer["error"]["cure"]
+    assert answer["error"]["message"] in messages
+
+
+@pytest.mark.parametrize(
+    "source", ["nowhere.json", "http://127.0.0.1:1/#!http://127.0.0.1/x.json", "s3://other-bucket/x.json"]
+)
+def test_a_source_that_cannot_be_used_is_bad_use(trackmapper, source):
+    code, _, messages = trackmapper("state", source)
+    assert code == 2
+    assert messages.startswith("trackmapper: ")
+
+
+def test_subject_lists_recordings_in_time_order(trackmapper, sample):
+    code, answer, _ = trackmapper("subject", sample.subject, "--json")
+    assert code == 0
+    starts = [recording["start"] for recording in answer["recordings"]]
+    assert starts == sorted(starts)
+    assert {"ok", "error"} <= {s["status"] for r in answer["recordings"] for s in r["sortings"]}
+    assert {"main", "surface"} <= {recording["role"] for recording in answer["recordings"]}
+    assert max(len(recording["sortings"]) for recording in answer["recordings"]) >= 2
+    assert answer["stitched"]
+
+
+def test_a_mouse_the_library_does_not_have_is_a_gap_not_a_crash(trackmapper):
+    code, answer, _ = trackmapper("subject", "999999", "--json")
+    assert code == 0
+    assert answer["recordings"] == []
+    assert any(problem["rule"] == "A13" for problem in answer["problems"])
+
+
+def test_suggestions_have_reasons(trackmapper, sample):
+    code, answer, _ = trackmapper("suggest", "--state", sample.states[0].path, "--json")
+    assert code == 0
+    assert answer["rows"]
+    assert all(row["reasons"] for row in answer["rows"])
+    assert {row["certain"] for row in answer["rows"]} == {True, False}
+
+
+def test_the_true_manifests_have_no_error(trackmapper, true_pairs):
+    for pair in true_pairs:
+        code, answer, _ = trackmapper("check", "--state", pair.path, "--manifest", pair.manifest, "--json")
+        assert (code, answer["ok"]) == (0, True), answer["problems"]
+
+
+def test_a_track_used_twice_is_refused_before_launch(trackmapper, true_pairs, tmp_path):
+    rows = list(csv.reader(io.StringIO(true_pairs[0].manifest.read_text())))
+    column = rows[0].index("histology_track_id")
+    rows[2][column] = rows[1][column]
+    rows[2][rows[0].index("probe_id")] = rows[1][column]
+    bad = tmp_path / "bad.csv"
+    with bad.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    code, answer, _ = trackmapper("check", "--state", true_pairs[0].path, "--manifest", bad, "--json")
+    assert code == 1
+    assert not answer["ok"]
+    code, _, messages = trackmapper("launch", "--state", true_pairs[0].path, "--manifest", bad)
+    assert code == 1
+    assert "nothing was launched" in messages
+    code, answer, _ = trackmapper("jobs", "--json")
+    assert answer["jobs"] == []
+
+
+def test_a_launch_ends_counted_and_a_second_press_finds_it(trackmapper, true_pairs):
+    pair = min(true_pairs, key=lambda p: len(p.manifest.read_text()))
+    launch = ("launch", "--state", pair.path, "--manifest", pair.manifest, "--json")
+    code, done, messages = trackmapper(*launch, "--wait")
+    assert code == 0, messages
+    assert done["state"] == "succeeded"
+    assert done["coverage"]["asked"] == done["coverage"]["delivered"] == len(done["coverage"]["rows"]) > 0
+    assert done["result"]
+    assert done["by"] == "ana"
+
+    code, again, messages = trackmapper(*launch)
+    assert code == 0
+    assert again["duplicate_of"] == done["id"]
+    assert "no second one was made" in messages
+    _, listed, _ = trackmapper("jobs", "--json")
+    assert [job["id"] for job in listed["jobs"]] == [done["id"]]
+
+    code, shown, _ = trackmapper("job", str(int(done["id"])), "--json")
+    assert code == 0
+    assert shown["events"]
+
+
+def test_a_queued_job_can_be_cancelled(trackmapper, true_pairs):
+    pair = true_pairs[0]
+    _, made, _ = trackmapper("launch", "--state", pair.path, "--manifest", pair.manifest, "--json")
+    assert made["state"] == "queued"
+    code, ended, _ = trackmapper("cancel", made["job"], "--json")
+    assert code == 0
+    assert ended["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("job", ["77", "abc", "-1"])
+def test_an_unknown_job_is_bad_use(trackmapper, job):
+    code, _, messages = trackmapper("job", "--", job)
+    assert code == 2
+    assert "trackmapper:" in messages
+
+
+def test_bad_options_and_settings_are_bad_use(trackmapper):
+    assert trackmapper("launch")[0] == 2
+    assert trackmapper("jobs", "--limit", "0")[0] == 2
+    code, _, messages = trackmapper("jobs", TRACKMAPPER_PORT="none")
+    assert code == 2
+    assert "TRACKMAPPER_PORT" in messages
+
+
+@pytest.mark.parametrize("arguments", [("jobs",), ("subject", "999999")])
+def test_text_for_people(trackmapper, arguments):
+    code, text, _ = trackmapper(*arguments)
+    assert code == 0
+    assert text.strip()
