@@ -1,0 +1,249 @@
+"""The worker's hands: one bad job does not stop the others, nothing is written without news, every wish is heard."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import StoreBusyError
+from core.platforms.base import RunState
+from core.settings import Settings
+from jobs import submission
+from jobs.monitor import Monitor
+from jobs.records import JobState, Phase, Step
+from jobs.store import JobStore
+from tests.fake_runner import Clock, FakeRunner
+from tests.job_records import START, a_plan
+
+SETTINGS = Settings(poll_seconds=2.0)
+
+
+class Bench:
+    """A real store, a platform in memory, a clock."""
+
+    def __init__(self, store: JobStore) -> None:
+        self.store = store
+        self.clock = Clock()
+        self.runner = FakeRunner(self.clock)
+        self.monitor = self.start()
+
+    def start(self) -> Monitor:
+        return Monitor(self.store, self.runner, SETTINGS, now=self.clock, draw=lambda: 0.5)
+
+    def launch(self, digest: str = "d1") -> str:
+        plan = a_plan(digest)
+        return submission.submit(
+            self.store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=START
+        ).job_id
+
+    def until(self, job_id: str, state: JobState, seconds: float = 2000.0) -> None:
+        """Let time pass until a job is in a state."""
+        end_s = self.clock.s + seconds
+        while self.store.get(job_id).state is not state:
+            record = self.store.get(job_id)
+            assert self.clock.s < end_s, f"{record.state} {record.step} {record.phase} {record.error}"
+            self.monitor.run_pass()
+            self.clock.s += 1.0
+
+
+@pytest.fixture
+def bench(tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        yield Bench(store)
+
+
+def test_one_pass_goes_as_far_as_it_can(bench):
+    job_id = bench.launch()
+    bench.monitor.run_pass()
+    record = bench.store.get(job_id)
+    assert (record.state, record.step) == (JobState.RUNNING, Step.WATCH)
+    assert record.started is not None
+
+
+def test_waiting_writes_nothing_and_asks_seldom(bench):
+    bench.launch()
+    bench.monitor.run_pass()
+    bench.monitor.run_pass()
+    bench.runner.run_s = 1e9
+    version, calls = bench.store.version(), bench.runner.calls
+    for _ in range(100):
+        bench.clock.s += 0.1
+        bench.monitor.run_pass()
+    assert bench.store.version() - version <= 1
+    assert bench.runner.calls - calls <= 6
+
+
+def test_a_fault_in_one_job_does_not_stop_the_others(bench, monkeypatch):
+    bad, good = bench.launch("d1"), bench.launch("d2")
+    right = bench.monitor._open_launch
+
+    def broken(record):
+        if record.id == bad:
+            raise ZeroDivisionError("a fault")
+        return right(record)
+
+    monkeypatch.setattr(bench.monitor, "_open_launch", broken)
+    bench.until(good, JobState.RUNNING)
+    assert bench.store.get(bad).state is JobState.QUEUED
+    assert any("a fault" in words for words in bench.store.worker_status().errors)
+
+
+def test_an_unexpected_fault_in_the_protocol_is_kept_inside_its_job(bench, monkeypatch):
+    bad, good = bench.launch("d1"), bench.launch("d2")
+    right = bench.monitor._write
+
+    def broken(record, answer):
+        if record.id == bad:
+            raise RuntimeError("cannot happen")
+        return right(record, answer)
+
+    monkeypatch.setattr(bench.monitor, "_write", broken)
+    bench.until(good, JobState.SUCCEEDED)
+    assert any("cannot happen" in words for words in bench.store.worker_status().errors)
+    monkeypatch.undo()
+    bench.until(bad, JobState.SUCCEEDED)
+    assert bench.runner.count("run", bench.store.get(bad).token) == 1
+
+
+def test_a_busy_store_is_told_and_the_effect_is_found_again(bench, monkeypatch):
+    job_id = bench.launch()
+    right, failures = bench.store.put, [0]
+
+    def busy_after_run(record):
+        if record.ids.run and not failures[0]:
+            failures[0] = 1
+            raise StoreBusyError("the disk is full")
+        return right(record)
+
+    monkeypatch.setattr(bench.store, "put", busy_after_run)
+    with pytest.raises(StoreBusyError):
+        bench.monitor.run_pass()
+    assert bench.store.get(job_id).phase is Phase.INTENT
+    bench.until(job_id, JobState.SUCCEEDED)
+    assert bench.runner.count("run", bench.store.get(job_id).token) == 1
+
+
+def test_a_new_worker_looks_before_it_sends(bench):
+    job_id = bench.launch()
+    outcomes = ["made", "made", "lost"]
+    bench.runner.outcome = lambda _: outcomes.pop(0) if outcomes else "made"
+    bench.runner.lag_s = 30.0
+    bench.monitor.run_pass()
+    assert bench.store.get(job_id).phase is Phase.SETTLING
+    bench.monitor = bench.start()
+    bench.until(job_id, JobState.SUCCEEDED)
+    record = bench.store.get(job_id)
+    assert record.owner == bench.monitor.owner
+    assert bench.runner.count("run", record.token) == 1
+
+
+def test_a_cancellation_while_the_call_is_under_way_keeps_the_id_and_stops_the_run(bench):
+    job_id = bench.launch()
+    right = bench.runner.start_run
+
+    def start_run(request):
+        submission.cancel(bench.store, job_id, "ben", START)
+        return right(request)
+
+    bench.runner.start_run = start_run
+    bench.monitor.run_pass()
+    record = bench.store.get(job_id)
+    assert (record.state, record.error) == (JobState.CANCELLED, "cancelled by ben")
+    assert bench.runner.stopped == {record.ids.run}
+
+
+def test_a_running_job_is_stopped_and_a_lost_stop_is_repeated(bench):
+    job_id = bench.launch()
+    bench.until(job_id, JobState.RUNNING)
+    submission.cancel(bench.store, job_id, "ben", START)
+    bench.runner.down = lambda: bench.clock.s < 50
+    bench.until(job_id, JobState.CANCELLED)
+    assert bench.clock.s >= 50
+    assert bench.runner.stopped == {bench.store.get(job_id).ids.run}
+
+
+def test_a_cancelled_doubt_stops_what_it_finds(bench):
+    job_id = bench.launch()
+    bench.runner.lag_s = 20.0
+    outcomes = ["made", "made", "lost"]
+    bench.runner.outcome = lambda _: outcomes.pop(0) if outcomes else "made"
+    bench.monitor.run_pass()
+    submission.cancel(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.CANCELLED)
+    assert len(bench.runner.stopped) == 1
+
+
+def test_the_pause_holds_effects_and_nothing_else(bench):
+    running = bench.launch("d1")
+    bench.until(running, JobState.RUNNING)
+    bench.store.set_paused("ben")
+    queued = bench.launch("d2")
+    bench.clock.s += 60
+    bench.monitor.run_pass()
+    bench.monitor.run_pass()
+    assert bench.store.get(running).step is Step.CAPTURE
+    assert bench.store.get(queued).step is Step.MANIFEST_ASSET
+    assert bench.store.worker_status().waiting == "paused by ben"
+    bench.store.set_paused("")
+    bench.until(running, JobState.SUCCEEDED)
+    bench.until(queued, JobState.SUCCEEDED)
+
+
+def test_a_platform_that_is_down_is_asked_once_a_minute_for_all_jobs(bench):
+    for number in range(12):
+        bench.launch(f"d{number}")
+    bench.runner.outcome = lambda _: "down" if bench.clock.s < 300 else "made"
+    for _ in range(300):
+        bench.monitor.run_pass()
+        bench.clock.s += 1.0
+    assert "cannot be reached" in bench.store.worker_status().waiting
+    assert bench.runner.calls < 30
+    for job in bench.store.active():
+        bench.until(job.id, JobState.SUCCEEDED)
+
+
+def test_a_persons_decision_is_carried_out(bench):
+    job_id = bench.launch()
+    outcomes = ["made", "made", "never", "never"]
+    bench.runner.outcome = lambda _: outcomes.pop(0) if outcomes else "made"
+    bench.until(job_id, JobState.NEEDS_YOU)
+    submission.resolve(bench.store, job_id, submission.Choice.START_AGAIN, "ben", START)
+    bench.until(job_id, JobState.SUCCEEDED)
+    assert bench.runner.count("run", bench.store.get(job_id).token) == 1
+
+
+def test_a_refused_capture_is_tried_again_without_another_run(bench):
+    job_id = bench.launch()
+    outcomes = ["made", "made", "made", "refused"]
+    bench.runner.outcome = lambda _: outcomes.pop(0) if outcomes else "made"
+    bench.until(job_id, JobState.FAILED)
+    submission.retry(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.SUCCEEDED)
+    assert bench.runner.count("run", bench.store.get(job_id).token) == 1
+
+
+def test_a_long_run_is_marked_once_and_goes_on(bench):
+    job_id = bench.launch()
+    bench.runner.run_s = 5 * 3600.0
+    bench.monitor.run_pass()
+    for _ in range(40):
+        bench.clock.s += 600
+        bench.monitor.run_pass()
+    record = bench.store.get(job_id)
+    assert [event.what for event in record.events].count("long run") == 1
+    bench.until(job_id, JobState.SUCCEEDED)
+
+
+def test_a_run_that_vanished_is_counted_by_what_it_left(bench):
+    job_id = bench.launch()
+    bench.runner.end, bench.runner.delivered = (RunState.GONE, None), 1
+    bench.runner.run_s = 3.0
+    bench.until(job_id, JobState.INCOMPLETE)
+    assert bench.store.get(job_id).coverage.delivered == 1
+
+
+def test_an_unreadable_job_is_reported_and_left_alone(bench):
+    bad, good = bench.launch("d1"), bench.launch("d2")
+    with bench.store._db.write() as turn:
+        turn.set(f"job/{bad}", {"v": 99})
+    bench.until(good, JobState.SUCCEEDED)
+    assert any("newer program" in words for words in bench.store.worker_status().errors)

@@ -1,0 +1,198 @@
+"""The worker's loop: one leads, others stand by, and a queued job runs though nobody looks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.settings import Settings, load_settings
+from dashboard import servers
+from jobs import worker_loop
+from jobs.clock import utc_now
+from jobs.leadership import is_led, leading
+from jobs.records import JobState
+from jobs.store import JobStore
+from jobs.submission import submit
+from jobs.worker_health import health_lines
+from tests import kill_campaign
+from tests.fake_runner import Clock, FakeRunner
+from tests.job_records import a_plan
+
+ROOT = Path(__file__).parents[1]
+PATIENCE_S = 120.0
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return load_settings(library=tmp_path / "library", data=tmp_path / "data", poll_seconds=0.1)
+
+
+class Loop:
+    """A worker's loop in a thread, on a platform in memory that is done at once."""
+
+    def __init__(self, settings: Settings, runner: FakeRunner | None = None) -> None:
+        self.stop = threading.Event()
+        self.runner = runner or FakeRunner(Clock(), run_s=0.0)
+        options = {"runner": self.runner}
+        self.thread = threading.Thread(target=worker_loop.run_worker, args=(settings, self.stop), kwargs=options)
+        self.thread.start()
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive()
+
+
+def launch(store: JobStore, digest: str = "d1") -> str:
+    plan = a_plan(digest)
+    return submit(store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=utc_now()).job_id
+
+
+def test_a_queued_job_is_carried_to_its_end(settings):
+    with JobStore(settings.data) as store:
+        job_id = launch(store)
+        loop = Loop(settings)
+        try:
+            wait_for(lambda: store.get(job_id).has_ended, "the end of the job")
+            assert store.get(job_id).state is JobState.SUCCEEDED
+            assert is_led(settings.data)
+        finally:
+            loop.end()
+        assert not is_led(settings.data)
+        assert store.worker_status().pid == os.getpid()
+
+
+def test_one_leads_and_the_other_takes_over(settings):
+    first = Loop(settings)
+    wait_for(lambda: is_led(settings.data), "a leader")
+    second = Loop(settings)
+    try:
+        with JobStore(settings.data) as store:
+            wait_for(lambda: store.worker_status(), "a report")
+            leader = store.worker_status().owner
+            first.end()
+            wait_for(lambda: store.worker_status().owner != leader, "the other to lead")
+            job_id = launch(store)
+            wait_for(lambda: store.get(job_id).has_ended, "the end of the job")
+            assert first.runner.things == []
+            assert len(second.runner.things) == 4
+    finally:
+        first.end()
+        second.end()
+
+
+def test_asking_who_leads_does_not_keep_anybody_from_leading(settings):
+    assert not is_led(settings.data)
+    with JobStore(settings.data), leading(settings.data) as lead:
+        assert lead
+        assert is_led(settings.data)
+        with leading(settings.data) as second:
+            assert not second
+    assert not is_led(settings.data)
+
+
+def test_a_vanished_queue_is_not_begun_anew(settings, monkeypatch):
+    monkeypatch.setattr(worker_loop, "_TROUBLE_S", 0.05)
+    loop = Loop(settings)
+    try:
+        wait_for(lambda: is_led(settings.data), "a leader")
+        with JobStore(settings.data) as store:
+            wait_for(store.worker_status, "a report")
+            database, away = store.folder.database, settings.data / "away.db"
+            store.backup(away)
+            database.unlink()
+            launched = threading.Event()
+            wait_for(lambda: not is_led(settings.data), "the worker to notice")
+            launched.wait(0.3)
+            assert not database.exists()
+        for name in ("cache.db-wal", "cache.db-shm"):
+            (settings.data / "store" / name).unlink(missing_ok=True)
+        away.rename(database)
+        wait_for(lambda: is_led(settings.data), "the worker to go on")
+    finally:
+        loop.end()
+
+
+def test_the_watchdog_ends_a_process_whose_loop_hangs():
+    ended: list[int] = []
+    watchdog = worker_loop.Watchdog(patience_s=0.05, end=ended.append)
+    watchdog.watch(threading.Event())
+    assert ended == [70]
+    stop = threading.Event()
+    stop.set()
+    worker_loop.Watchdog(patience_s=60.0, end=ended.append).watch(stop)
+    assert ended == [70]
+
+
+def test_the_health_is_told_in_words(settings):
+    with JobStore(settings.data) as store:
+        launch(store)
+        lines = dict(health_lines(settings.data, running=True))
+        assert lines["Leader"] == "nobody holds the leader's lock"
+        assert (lines["Jobs in hand"], lines["Queue"]) == ("1", "1 queued")
+        assert "SQLite" in lines["Database"]
+        loop = Loop(settings)
+        try:
+            wait_for(lambda: store.counts()[JobState.SUCCEEDED], "the end of the job")
+            wait_for(lambda: dict(health_lines(settings.data, running=True))["Jobs in hand"] == "0", "a report")
+            assert dict(health_lines(settings.data, running=True))["Leader"] == "this process"
+        finally:
+            loop.end()
+
+
+def test_an_unusable_folder_is_told_in_words(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    assert "other accounts can write" in dict(health_lines(tmp_path / "data", running=False))["Queue"]
+
+
+def test_wrong_options_end_the_command(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TRACKMAPPER_POLL_SECONDS", "never")
+    assert worker_loop.main(["--data", str(tmp_path / "data")]) == 2
+    assert "TRACKMAPPER_POLL_SECONDS" in capsys.readouterr().err
+
+
+def test_the_command_ends_on_sigterm_and_is_followed_by_another(settings):
+    command = [sys.executable, "-m", "jobs.worker_loop"]
+    command += ["--library", str(settings.library), "--data", str(settings.data)]
+    settings.library.mkdir()
+    workers = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) for _ in range(2)]
+    try:
+        with JobStore(settings.data) as store:
+            wait_for(store.worker_status, "a report")
+            leader = store.worker_status().pid
+            first = next(worker for worker in workers if worker.pid == leader)
+            other = next(worker for worker in workers if worker.pid != leader)
+            first.send_signal(signal.SIGTERM)
+            assert first.wait(PATIENCE_S) == 0
+            wait_for(lambda: store.worker_status().pid == other.pid, "the other to lead")
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def test_the_served_worker_runs_a_job_with_no_page_opened(tmp_path):
+    campaign = kill_campaign.Campaign(tmp_path, seed=1)
+    campaign.launch()
+    with campaign.store as store:
+        job = store.newest(1)[0]
+        with servers.started(servers.WORKER, servers.free_port(25007), servers.environment(campaign.settings)):
+            wait_for(lambda: store.get(job.id).has_ended, "the end of the job")
+        assert store.get(job.id).state is JobState.SUCCEEDED
+        assert campaign.ledger()["wrong"] == []
