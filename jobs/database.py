@@ -57,11 +57,16 @@ class Turn:
         self._cache.delete(key)
 
     def count(self, key: str) -> int:
-        """Add one to a counter and return it; the first is 1."""
-        number = self._cache.get(key)
-        following = number + 1 if isinstance(number, int) else 1
-        self._cache.set(key, following)
-        return following
+        """Add one to a counter and return it; the first is 1.
+
+        Raises:
+            StoreUnusableError: the counter's row is not ours; beginning again would give numbers twice.
+        """
+        number = self._cache.get(key, default=0)
+        if type(number) is not int:
+            raise StoreUnusableError("a counter was changed", where=key, cure="Restore a backup.")
+        self._cache.set(key, number + 1)
+        return number + 1
 
 
 class Database:

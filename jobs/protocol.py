@@ -39,7 +39,7 @@ from jobs.records import (
 )
 
 BACK_OFF_S, BACK_OFF_CAP_S = 5.0, 600.0
-_LOOK_CAP_S = 120.0
+_LOOK_S, _LOOK_CAP_S = 1.0, 120.0
 # A time to wait for that lies further ahead than any back-off was set before the clock was turned back.
 _FARTHEST_DUE_S = 1.5 * BACK_OFF_CAP_S
 
@@ -137,8 +137,8 @@ def take(record: JobRecord, owner: str, now: Moment) -> JobRecord:
     taken = record.changed(owner=owner, clean_looks=0)
     if record.phase is Phase.INTENT:
         words = f"the worker ended before the answer about the {_WORDS[record.step]} was written down"
-        return taken.changed(phase=Phase.SETTLING).told(now.at, "in doubt", f"{words}; looking for it")
-    return taken
+        return taken.changed(phase=Phase.SETTLING, due=None).told(now.at, "in doubt", f"{words}; looking for it")
+    return taken.changed(due=None) if record.phase is Phase.SETTLING else taken
 
 
 # --- what an answer makes of it ---------------------------------------------------------------
@@ -251,7 +251,7 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
     is_run = record.step is Step.RUN
     window_s = policy.settle.run_window_s if is_run else policy.settle.asset_window_s
     waited_s = now.seconds_since(record.intent) if record.intent else 0.0
-    wait_s = min(BACK_OFF_S * 2.0 ** min(looks, 10), _LOOK_CAP_S, window_s / max(policy.settle.clean_looks, 1))
+    wait_s = min(_LOOK_S * 2.0 ** min(looks, 10), _LOOK_CAP_S, window_s / max(policy.settle.clean_looks, 1))
     looked = record.changed(
         phase=Phase.SETTLING, clean_looks=looks, tries=0, error="", due=now.at + timedelta(seconds=wait_s)
     )

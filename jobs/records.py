@@ -250,7 +250,7 @@ class Cancellation(Frozen):
 class JobRecord(Frozen):
     """One launch of one mapping, from the press of the button to the counted result."""
 
-    v: int = SCHEMA_VERSION
+    v: int = Field(default=SCHEMA_VERSION, ge=1, le=SCHEMA_VERSION)
     id: str = ""
     """12 digits, in order of creation; the store gives it."""
     rev: int = 0

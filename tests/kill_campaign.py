@@ -31,12 +31,12 @@ from core.subjects import gather_subject
 from dashboard import servers
 from jobs import worker_loop
 from jobs.leadership import is_led
-from jobs.records import JobRecord, JobState
+from jobs.records import JobRecord, JobState, Phase
 from jobs.store import JobStore
 from jobs.submission import submit
 
 ROOT = Path(__file__).parents[1]
-MOST_IN_FLIGHT, FEWEST_IN_FLIGHT = 6, 2
+MOST_IN_FLIGHT, FEWEST_IN_FLIGHT = 12, 2
 PATIENCE_S = 120.0
 
 
@@ -106,11 +106,13 @@ class Campaign:
         press(self.settings, plan)
 
     def keep_in_flight(self) -> None:
-        """At least two jobs that have not ended, so that every kill hits one."""
-        active = len(self.store.active())
-        while active < FEWEST_IN_FLIGHT or (active < MOST_IN_FLIGHT and self.random.random() < 0.3):
+        """At least two jobs that go on, so that every kill hits one; jobs in doubt may wait beside them."""
+        active = self.store.active()
+        going = sum(record.phase is Phase.READY for record in active)
+        room = MOST_IN_FLIGHT - len(active)
+        while room > 0 and (going < FEWEST_IN_FLIGHT or self.random.random() < 0.2):
             self.launch()
-            active += 1
+            going, room = going + 1, room - 1
 
     # --- killing --------------------------------------------------------------------------------
 

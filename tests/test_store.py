@@ -237,6 +237,22 @@ def test_poisoned_rows_run_nothing_and_hide_nobody(store, tmp_path, monkeypatch)
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_changed_counter_stops_launches_instead_of_giving_numbers_twice(store):
+    job_id = add(store)
+    sql(store, "UPDATE Cache SET value = '\"one\"' WHERE key = 'meta/last_id'")
+    with pytest.raises(StoreUnusableError, match="counter"):
+        add(store, "d2")
+    assert [r.id for r in store.newest(5)] == [job_id]
+
+
+def test_a_record_of_a_newer_program_is_not_touched(store):
+    job_id = add(store)
+    newer = store.get(job_id).model_dump(mode="json") | {"v": 2}
+    sql(store, "UPDATE Cache SET value = ? WHERE key = ?", json.dumps(newer), f"job/{job_id}")
+    with pytest.raises(StoreUnusableError, match="newer program"):
+        store.get(job_id)
+
+
 def test_the_disk_refuses_what_is_not_text():
     disk = TextDisk("unused")
     with pytest.raises(TypeError):
