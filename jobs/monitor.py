@@ -70,8 +70,8 @@ class Monitor:
         self.owner = owner or uuid.uuid4().hex
         self.policy = policy or Policy(runner.settle, long_run_s=settings.long_run_hours * 3600.0)
         self._now, self._draw = now, draw
-        self._next_look: dict[str, float] = {}
-        self._launches: dict[str, Launch] = {}
+        self._next_look: dict[str, tuple[int, float]] = {}
+        self._set_aside: dict[str, float] = {}
         self._failures, self._closed_until_s = 0, 0.0
         self._errors: list[str] = []
         self._status: WorkerStatus | None = None
@@ -90,9 +90,9 @@ class Monitor:
         active = self.store.active()
         made = sum(self._advance_safely(record) for record in active if go_on())
         alive = {record.id for record in active}
-        for known in (self._next_look, self._launches):
-            for job_id in known.keys() - alive:
-                del known[job_id]
+        for job_id in (self._next_look.keys() | self._set_aside.keys()) - alive:
+            self._next_look.pop(job_id, None)
+            self._set_aside.pop(job_id, None)
         self._report(len(active))
         return Pass(len(active), made)
 
@@ -107,14 +107,14 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - the boundary of one job: its fault must not stop the others
             _log.exception("job %s", record.id)
             self._note_error(f"job {int(record.id)}: {type(error).__name__}: {error}")
-            self._next_look[record.id] = self._now().boot_s + _FAULT_WAIT_S
+            self._set_aside[record.id] = self._now().boot_s + _FAULT_WAIT_S
         return 0
 
     def _advance(self, record: JobRecord) -> int:
         """Make the calls that a job needs now; returns how many."""
         for made in itertools.count():
             now = self._now()
-            if made == _CALLS_A_PASS or now.boot_s < self._next_look.get(record.id, 0.0):
+            if made == _CALLS_A_PASS or self._is_waiting(record, now):
                 return made
             if record.owner != self.owner and not record.has_ended:
                 record = self.store.put(protocol.take(record, self.owner, now))
@@ -129,7 +129,7 @@ class Monitor:
             self._count_failures(answer)
             after = self._write(record, answer)
             if kind in _LOOKS_ON and after.step is record.step:
-                self._next_look[record.id] = self._now().boot_s + self._pause_s(record, now)
+                self._next_look[record.id] = (after.rev, self._now().boot_s + self._pause_s(record, now))
             record = after
         raise AssertionError("unreachable")
 
@@ -155,9 +155,12 @@ class Monitor:
         raise StaleRecordError("the job keeps changing", where=f"job {record.id}", cure="It is looked at again.")
 
     def _open_launch(self, record: JobRecord) -> Launch:
-        if record.id not in self._launches:
-            self._launches[record.id] = open_launch(self.store, record)
-        return self._launches[record.id]
+        return open_launch(self.store, record)
+
+    def _is_waiting(self, record: JobRecord, now: Moment) -> bool:
+        """True until the next look is due; a record that somebody else has changed is looked at now."""
+        rev, until_s = self._next_look.get(record.id, (record.rev, 0.0))
+        return now.boot_s < self._set_aside.get(record.id, 0.0) or (rev == record.rev and now.boot_s < until_s)
 
     def _pause_s(self, record: JobRecord, now: Moment) -> float:
         age_s = (now.at - record.started).total_seconds() if record.started and record.step is Step.WATCH else 0.0

@@ -161,6 +161,17 @@ def test_a_running_job_is_stopped_and_a_lost_stop_is_repeated(bench):
     assert bench.runner.stopped == {bench.store.get(job_id).ids.run}
 
 
+def test_a_cancellation_does_not_wait_for_the_next_look(bench):
+    job_id = bench.launch()
+    bench.runner.run_s = 1e9
+    for _ in range(100):
+        bench.clock.s += 20
+        bench.monitor.run_pass()
+    submission.cancel(bench.store, job_id, "ben", START)
+    bench.monitor.run_pass()
+    assert bench.store.get(job_id).state is JobState.CANCELLED
+
+
 def test_a_cancelled_doubt_stops_what_it_finds(bench):
     job_id = bench.launch()
     bench.runner.lag_s = 20.0
