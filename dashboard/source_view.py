@@ -59,7 +59,7 @@ class SourceView:
             max_file_size=UPLOAD_LIMIT,
             width=150,
         )
-        self.saved = pmui.Select(label="Saved states", options={NO_CHOICE: ""}, size="small", width=260)
+        self.saved = pmui.Select(label="Saved states", options={NO_CHOICE: ""}, disabled=True, size="small", width=260)
         self.line = text.pane(Markup(""), [CSS])
         self.bar = pmui.LinearProgress(variant="indeterminate", sizing_mode="stretch_width", visible=False, margin=0)
         self.view = pn.Column(
@@ -82,12 +82,12 @@ class SourceView:
         except TrackmapperError as error:
             text.notify("warning", str(error))
             return
-        options = {NO_CHOICE if states else "No saved states": ""}
+        options = {NO_CHOICE: ""}
         for state in states:
             options[text.label(state.name) if text.label(state.name) not in options else text.label(state.path)] = (
                 state.path
             )
-        self.saved.options = options
+        self.saved.param.update(options=options, disabled=not states)
 
     async def open(self, given: Given) -> None:
         """Open what was given; the page stays usable meanwhile, and a later call wins over this one."""

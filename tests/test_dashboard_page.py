@@ -31,7 +31,6 @@ from dashboard.opening import Given
 from dashboard.state import Session
 from jobs.store import JobStore
 
-
 SCATTERED = [
     [500.0, 100.0, 900.0, 0.0],
     [600.0, 1900.0, 200.0, 0.0],

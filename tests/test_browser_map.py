@@ -1,0 +1,130 @@
+"""The Map page in chromium: open, choose, undo, select everywhere, launch once, come back after a reload."""
+
+from __future__ import annotations
+
+import pytest
+from browser_pages import cell, choose, chromium, loopback_state, open_saved, paste, served, track_layer, visit
+from playwright.sync_api import expect
+
+from core.sample import write_sample
+from jobs.store import JobStore
+
+pytestmark = pytest.mark.browser
+DAY1 = "700001_day1_2025-06-02"
+ALL = "700001_all_probes_2025-06-03"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return write_sample(tmp_path_factory.mktemp("map") / "sample").library
+
+
+@pytest.fixture(scope="module")
+def browser_here():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def server(library, tmp_path_factory):
+    with served(library, tmp_path_factory.mktemp("map") / "data") as running:
+        yield running
+
+
+def test_from_a_saved_state_to_one_job(server, browser_here, library):
+    seen = visit(browser_here, server.url)
+    page = seen.page
+    open_saved(page, DAY1)
+    page.locator(".bk-Canvas").nth(2).wait_for()
+    page.locator(".js-plotly-plot").wait_for()
+    expect(page.get_by_text("No worker is running")).to_be_visible()
+    expect(page.get_by_role("button", name="Review and launch")).to_be_disabled()
+
+    page.get_by_role("button", name="Accept certain").click()
+    expect(cell(page, "problems", 0)).to_contain_text("ok")
+    stream = cell(page, "stream", 0).inner_text()
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(cell(page, "stream", 0)).to_have_text("–")
+    page.get_by_role("button", name="Redo", exact=True).click()
+    expect(cell(page, "stream", 0)).to_have_text(stream)
+
+    page.get_by_role("button", name="Review and launch").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("heading", name="Assets attached")).to_be_visible()
+    for box in dialog.get_by_role("checkbox").all():
+        box.check()
+    dialog.get_by_role("button", name="Launch").dblclick()
+    expect(page.get_by_text("queued").first).to_be_visible()
+    expect(page).to_have_url(lambda url: "job=1" in url)
+    assert seen.errors == []
+    with JobStore(server.log.parent / "data") as store:
+        assert len(store.newest(10)) == 1, "a double click is one job"
+    page.close()
+
+
+def test_choices_depend_on_what_stands_left_and_a_reload_keeps_the_draft(server, browser_here):
+    page = visit(browser_here, server.url).page
+    open_saved(page, ALL)
+    names = [name.inner_text() for name in page.locator('.tabulator-cell[tabulator-field="track"]:visible').all()]
+    row = names.index("268")
+    choose(page, "recording", row, "2025-03-12 10:14")
+    expect(cell(page, "sorting", row)).to_contain_text("kilosort4")
+    choose(page, "stream", row, "ProbeB")
+    cell(page, "shank", row).click()
+    expect(page.locator(".tabulator-edit-list-item")).to_have_text(["–", "1 of 4", "2 of 4", "3 of 4", "4 of 4"])
+    page.locator(".tabulator-edit-list-item", has_text="3 of 4").click()
+    expect(cell(page, "shank", row)).to_have_text("3 of 4")
+    choose(page, "stream", row, "ProbeA")
+    expect(cell(page, "shank", row)).to_have_text("–")
+    expect(page.get_by_text("draft kept")).to_be_visible()
+    page.reload()
+    expect(cell(page, "stream", row)).to_have_text("ProbeA")
+    page.close()
+
+
+def test_selecting_anywhere_selects_everywhere(server, browser_here):
+    page = visit(browser_here, server.url).page
+    open_saved(page, ALL)
+    page.locator(".bk-Canvas").nth(2).wait_for()
+    page.locator(".js-plotly-plot").wait_for()
+    cell(page, "track", 2).click()
+    name = cell(page, "track", 2).inner_text()
+    expect(page.get_by_role("heading", name=f"Track {name}")).to_be_visible()
+    # every trace has its width; the selected track's is the widest
+    widths = "() => { const find = (root) => { for (const e of root.querySelectorAll('*')) { if (e.data && e.layout) "
+    widths += "return e; if (e.shadowRoot) { const f = find(e.shadowRoot); if (f) return f } } return null };"
+    widths += "return find(document).data.map(t => [t.name, t.line.width]).filter(t => t[1] > 8).map(t => t[0]) }"
+    page.wait_for_function(f"() => JSON.stringify(({widths})()) === JSON.stringify([{name!r}])")
+    # a problem in the list selects its row
+    problem = page.locator('.tabulator-cell[tabulator-field="message"]:visible').first
+    problem.scroll_into_view_if_needed()
+    problem.click()
+    about = page.locator(".tabulator-row:visible", has=page.locator('.tabulator-cell[tabulator-field="message"]')).first
+    track = about.locator('.tabulator-cell[tabulator-field="track"]').inner_text()
+    expect(page.get_by_role("heading", name=f"Track {track}")).to_be_visible()
+    page.close()
+
+
+def test_an_unknown_mouse_is_drawn_and_said_to_be_unknown(server, browser_here):
+    page = visit(browser_here, server.url).page
+    scattered = [[500, 100, 900, 0], [600, 1900, 200, 0], [1500, 700, 1400, 0], [90, 90, 90, 0]]
+    targets = track_layer("targets") | {
+        "annotations": [{"type": "point", "id": str(i), "point": point} for i, point in enumerate(scattered)]
+    }
+    paste(page, loopback_state([track_layer("one"), track_layer("two", 1), targets]))
+    expect(page.get_by_text("This library holds no asset of mouse 799999.").first).to_be_visible()
+    expect(page.get_by_text("3 layers, 2 tracks")).to_be_visible()
+    expect(page.get_by_text("targets: landmarks")).to_be_visible()
+    expect(page.get_by_text("Assumed:")).to_be_visible()
+    page.locator(".bk-Canvas").nth(2).wait_for()
+    page.reload()
+    expect(cell(page, "track", 1)).to_have_text("two")
+    page.close()
+
+
+@pytest.mark.parametrize("given", ["/etc/passwd", "http://169.254.169.254/#!http://169.254.169.254/x", "{", "[1,2]"])
+def test_what_is_no_state_is_refused_in_words(server, browser_here, given):
+    page = visit(browser_here, server.url).page
+    paste(page, given)
+    expect(page.get_by_role("alert").get_by_text("Not opened")).to_be_visible()
+    page.close()
