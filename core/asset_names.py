@@ -6,7 +6,7 @@
     behavior_791691_2025-06-25_14-06-10_sorted_curated                  derived, no date of its own
     experiment1_Record Node 104#Neuropix-PXI-100.ProbeA-AP_recording1_group2.zarr   one sorted shank
 
-A name is a hint. What an asset was made from is said by its provenance; see `core.recordings`.
+A name is a hint. What an asset was made from is said by its provenance; see `core.subjects.recordings`.
 Dates and times are the lab's local time and stay text.
 """
 

@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from core.check_rows import is_safe_asset_name
+from core.checks.rows import is_safe_asset_name
 from core.errors import InputError, ManifestError
 from core.manifest import write_csv
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.models import Asset, State, Subject
 from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from core.errors import NotFoundError
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.models import Asset
 from core.platforms.base import Entry
 

@@ -20,7 +20,7 @@ from typing import Any
 from core import atomic_files, geometry, manifest
 from core.coverage import REPORT, is_file_name, pick_paths
 from core.errors import InputError, TrackmapperError
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.models import AnnotationLayer, ImageFrame, ImageLayer, Points, Severity, State
 from core.neuroglancer import read_state
 

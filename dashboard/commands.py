@@ -15,10 +15,10 @@ from core.errors import InputError, NotAllowedError
 from core.manifest import ManifestTable, read_csv
 from core.models import Problem, Severity, State, Subject
 from core.neuroglancer import interpret_paste, read_state
+from core.neuroglancer.links import StateLink, fetch_state_link
 from core.platforms.local import LocalLibrary, LocalRunner
 from core.sample import write_sample
 from core.settings import Settings
-from core.state_links import StateLink, fetch_state_link
 from core.subjects import gather_subject
 from core.suggestions import suggest
 from dashboard import answers, demo_mode, listings, servers

@@ -13,7 +13,7 @@ from core.geometry import assumed_frame
 from core.manifest import rows_from_mapping
 from core.models import ImageFrame, Mapping, State, Subject
 from core.neuroglancer import interpret_paste, read_state
-from core.state_links import StateLink, fetch_state_link
+from core.neuroglancer.links import StateLink, fetch_state_link
 from core.subjects import gather_subject
 from core.suggestions import suggest
 from dashboard.context import Context

@@ -14,7 +14,7 @@ from typing import Any
 
 from core.conversion import ConversionPlan, NeededAsset
 from core.errors import StoreUnusableError
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
 from jobs.records import JobRecord, RemoteIds
 from jobs.store import JobStore

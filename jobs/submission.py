@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from core.conversion import ConversionPlan, capture_request, input_assets, launch_rows, run_request
 from core.errors import InputError, NotAllowedError, StaleRecordError
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.models import Problem, Severity
 from jobs.launches import MANIFEST_ID, RUN_ID, STATE_ID, Launch, launch_to_json, plan_from_json, plan_to_json
 from jobs.records import (

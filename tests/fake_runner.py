@@ -11,7 +11,7 @@ from typing import Any
 
 from core.coverage import pick_paths
 from core.errors import NoSuchJobError, NotFoundError, RefusedError, StaleRecordError, UnavailableError, UnclearError
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.models import Asset
 from core.platforms.base import (
     CaptureRequest,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.conversion import ConversionPlan, NeededAsset
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from jobs.records import AskedRow, JobRecord, new_token
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

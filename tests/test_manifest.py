@@ -22,7 +22,7 @@ from core.manifest import (
     rows_from_mapping,
     write_csv,
 )
-from core.manifest_reading import MAX_BYTES, MAX_ROWS
+from core.manifest.reading import MAX_BYTES, MAX_ROWS
 from core.models import Assignment, Mapping, Severity
 
 ROW = ManifestRow("700001", b.SORT1, "tracks", "268", "ProbeA", "ProbeA", surface_finding=b.SURFACE1)

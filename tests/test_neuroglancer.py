@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import neuroglancer
 from core.errors import StateError
 from core.models import AnnotationLayer, LayerKind, Severity, State
-from core.neuroglancer import MAX_LINK, interpret_paste, read_state, viewer_link
+from core.neuroglancer import interpret_paste, read_state, reader, viewer_link
+from core.neuroglancer.reader import MAX_LINK
 
 FOUND = Path(__file__).parents[2] / "shared" / "data" / "neuroglancer"
 ZYXT = {"z": [2e-6, "m"], "y": [1.8e-6, "m"], "x": [1.8e-6, "m"], "t": [0.001, "s"]}
@@ -494,7 +494,7 @@ def test_a_cut_or_overwritten_state_is_read_or_refused(noise, at, length):
 def test_a_viewer_link_opens_the_same_layers():
     state = read(layer("it's 100%, é_#1"), position=[1, 2, 3, 0.5])
     link = viewer_link(state)
-    assert link.startswith(neuroglancer.VIEWER + "#!%7B%22dimensions%22")
+    assert link.startswith(reader.VIEWER + "#!%7B%22dimensions%22")
     assert not set(link) & set(" \"'{}")
     assert json.loads(interpret_paste(link)) == json.loads(state.data)
 

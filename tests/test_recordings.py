@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 from core.models import Asset, Problem, Recording, Role, Severity, SortingStatus
-from core.raw_assets import RawFacts, read_raw
-from core.recordings import build_recordings
-from core.sortings import read_sorting
+from core.subjects.raw_assets import RawFacts, read_raw
+from core.subjects.recordings import build_recordings
+from core.subjects.sortings import read_sorting
 from tests.fake_library import (
     FOUR_SHANKS,
     SINGLE_SHANK,

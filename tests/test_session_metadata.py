@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.models import Probe, Target
-from core.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
+from core.subjects.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
 
 SESSION = {
     "schema_version": "0.3.4",

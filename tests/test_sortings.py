@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.errors import PlatformError
 from core.models import SortedStream, SortingStatus
-from core.sortings import SortingFacts, read_sorting, sorter_name
+from core.subjects.sortings import SortingFacts, read_sorting, sorter_name
 from tests.fake_library import FakeLibrary, as_json, processing_json, recording_name, sorted_files
 
 NAME = "ecephys_717381_2024-04-09_11-14-13_sorted_2024-04-10_08-00-00"

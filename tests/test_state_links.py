@@ -15,11 +15,10 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import state_transport
 from core.errors import StateError, UnavailableError
 from core.neuroglancer import read_state
-from core.settings import Settings, load_settings
-from core.state_links import (
+from core.neuroglancer import transport as state_transport
+from core.neuroglancer.links import (
     Answer,
     NetworkTransport,
     StateLink,
@@ -27,6 +26,7 @@ from core.state_links import (
     interpret_paste,
     is_public,
 )
+from core.settings import Settings, load_settings
 
 STATE = {"layers": [{"name": 'it\'s 100% "a", b_c é', "type": "annotation", "visible": True}], "position": [1.5, -2]}
 TEXT = json.dumps(STATE)

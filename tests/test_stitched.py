@@ -6,7 +6,7 @@ import pytest
 
 from core.errors import PlatformError
 from core.models import Severity, Stitched
-from core.stitched import read_stitched
+from core.subjects.stitched import read_stitched
 from tests.fake_library import FakeLibrary, as_json, stitched_files, zattrs
 
 NAME = "SmartSPIM_717381_2024-07-03_10-49-01_stitched_2024-08-16_23-15-47"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from core.errors import StateError
+from core.neuroglancer.transport import Answer, NetworkTransport, Transport
 from core.settings import Settings
-from core.state_transport import Answer, NetworkTransport, Transport
 from core.strict_json import LIMIT_BYTES, MIB, shown
 
 __all__ = ["Answer", "NetworkTransport", "StateLink", "Transport", "fetch_state_link", "interpret_paste"]

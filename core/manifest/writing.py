@@ -9,33 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.errors import ManifestError
-from core.manifest_reading import ManifestTable, format_problem, read_csv
-from core.manifest_rows import (
+from core.manifest.rows import (
     COLUMNS,
     PER_BRAIN,
     SHANKS,
-    Column,
     ManifestRow,
-    mapping_from_rows,
-    rows_from_mapping,
 )
 from core.models import Problem, Severity
 from core.rules import problem
-
-__all__ = [
-    "COLUMNS",
-    "Column",
-    "ManifestRow",
-    "ManifestTable",
-    "RowChange",
-    "diff",
-    "format_problem",
-    "mapping_from_rows",
-    "read_csv",
-    "round_trip_problems",
-    "rows_from_mapping",
-    "write_csv",
-]
 
 _CANONICAL = tuple(column.name for column in COLUMNS if column.name not in (*PER_BRAIN, "annotation_format"))
 _LEGACY = ("probe_id", "probe_name", "probe_shank", "annotation_format")

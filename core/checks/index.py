@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.models import AnnotationLayer, ImageFrame, Mapping, Recording, Sorting, State, Stitched, Subject
 
 MOST_COMPARED = 100

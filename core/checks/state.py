@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from core.check_index import CheckIndex, RowPlace, nearest
+from core.checks.index import CheckIndex, RowPlace, nearest
 from core.models import AnnotationLayer, LayerKind, Problem, Severity
 from core.rules import problem
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.asset_names import parse_asset_name, parse_stream_name
-from core.check_index import CheckIndex, RowPlace, nearest
+from core.checks.index import CheckIndex, RowPlace, nearest
 from core.models import Asset, Problem, Recording, Role, Severity, Sorting, SortingStatus
 from core.rules import problem
 from core.slots import recording_day, sorted_stream_of, usable_sortings

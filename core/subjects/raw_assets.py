@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from core.asset_files import list_optional, read_listed
 from core.asset_names import parse_stream_name
 from core.errors import NotFoundError, TrackmapperError
 from core.models import Asset, Probe, Problem, Target
 from core.open_ephys import MAX_BYTES, read_settings_xml, read_structure_oebin
 from core.platforms.base import AssetReader, Entry
 from core.rules import problem
-from core.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
+from core.subjects.asset_files import list_optional, read_listed
+from core.subjects.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
 
 _CLIPPED = "ecephys_clipped"
 _COMPRESSED = "ecephys_compressed"

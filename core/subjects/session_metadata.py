@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from core.asset_files import number_of, object_of, objects, text_of
 from core.models import Probe, Target
+from core.subjects.asset_files import number_of, object_of, objects, text_of
 
 _UM = {"micrometer": 1.0, "um": 1.0, "millimeter": 1e3, "mm": 1e3, "centimeter": 1e4, "meter": 1e6}
 _ANGLES = {"arc": "arc_angle", "module": "module_angle", "rotation": "rotation_angle"}

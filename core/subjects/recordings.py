@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 from core.asset_names import AssetName, parse_asset_name, recording_id
 from core.models import Asset, Problem, Recording, Role, Severity, Sorting, SortingStatus
-from core.raw_assets import RawFacts
-from core.recording_roles import assign_roles
 from core.rules import problem
-from core.sortings import SortingFacts
+from core.subjects.raw_assets import RawFacts
+from core.subjects.recording_roles import assign_roles
+from core.subjects.sortings import SortingFacts
 
 
 @dataclass

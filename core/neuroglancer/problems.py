@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.models import Dimension, Points, Problem, Severity, Where
-from core.neuroglancer_points import Annotations
-from core.neuroglancer_sources import sources_of, transform_of
-from core.neuroglancer_spaces import SPATIAL, order_of, read_dimensions
+from core.neuroglancer.points import Annotations
+from core.neuroglancer.sources import sources_of, transform_of
+from core.neuroglancer.spaces import SPATIAL, order_of, read_dimensions
 from core.strict_json import shown
 
 SAME_SCALE = 1e-4

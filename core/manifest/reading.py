@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from core.errors import ManifestError
-from core.manifest_rows import COLUMNS, REQUIRED, SHANKS, Column, ManifestRow
+from core.manifest.rows import COLUMNS, REQUIRED, SHANKS, Column, ManifestRow
 from core.models import Problem, Severity
 from core.rules import problem
 

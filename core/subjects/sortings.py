@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.asset_files import count_of, object_of, objects, read_listed, text_of
 from core.asset_names import parse_stream_name, sorted_stream
 from core.errors import TrackmapperError
 from core.models import Asset, Problem, Severity, SortedStream, Sorting, SortingStatus
 from core.platforms.base import AssetReader
 from core.rules import problem
+from core.subjects.asset_files import count_of, object_of, objects, read_listed, text_of
 
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
 _FOLDERS = ("postprocessed", "curated", "sorting_precurated")

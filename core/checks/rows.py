@@ -6,9 +6,9 @@ import re
 from collections.abc import Hashable, Iterator
 from functools import lru_cache
 
-from core.check_index import CheckIndex
+from core.checks.index import CheckIndex
 from core.manifest import format_problem, round_trip_problems
-from core.manifest_rows import PER_BRAIN, REQUIRED, SHANKS, ManifestRow
+from core.manifest.rows import PER_BRAIN, REQUIRED, SHANKS, ManifestRow
 from core.models import Problem, Severity
 from core.rules import problem
 

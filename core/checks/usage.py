@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.asset_names import split_stream
-from core.check_index import CheckIndex
-from core.manifest_rows import shank_columns
+from core.checks.index import CheckIndex
+from core.manifest.rows import shank_columns
 from core.models import Problem, Recording, Role, Severity, Sorting
 from core.rules import problem
 from core.slots import main_days, recorded_shanks, recording_day, sorted_stream_of, stream_letter, usable_sortings

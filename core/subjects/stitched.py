@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core.asset_files import list_optional, object_of, objects, read_listed, read_object, text_of
 from core.errors import InputError, NotFoundError, TrackmapperError
 from core.geometry import image_frame
 from core.models import Asset, ImageChannel, ImageFrame, Problem, Severity, Stitched
 from core.platforms.base import AssetReader
 from core.rules import problem
+from core.subjects.asset_files import list_optional, object_of, objects, read_listed, read_object, text_of
 
 IMAGES = "image_tile_fusing/OMEZarr"
 REGISTRATION = "image_atlas_alignment"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.check_assets import check_assets
-from core.check_index import build_index
-from core.check_rows import check_rows
-from core.check_state import check_state
-from core.check_tracks import check_tracks
-from core.check_usage import check_usage
+from core.checks.assets import check_assets
+from core.checks.index import build_index
+from core.checks.rows import check_rows
+from core.checks.state import check_state
+from core.checks.tracks import check_tracks
+from core.checks.usage import check_usage
 from core.manifest import ManifestTable
-from core.manifest_rows import ManifestRow
+from core.manifest.rows import ManifestRow
 from core.models import Mapping, Problem, Severity, State, Subject
 
 _GRAVITY = {Severity.ERROR: 0, Severity.CONFIRM: 1, Severity.WARNING: 2, Severity.INFO: 3}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from core.check_index import CheckIndex
+from core.checks.index import CheckIndex
 from core.models import AnnotationLayer, ImageFrame, Problem
 from core.rules import problem
 

@@ -14,14 +14,11 @@ from urllib.parse import quote
 
 from core.errors import StateError
 from core.models import Dimension, ImageLayer, Problem, Severity, State
-from core.neuroglancer_layers import is_annotation_layer, read_layer
-from core.neuroglancer_problems import Surroundings, problem
-from core.neuroglancer_sources import acquisition_of, is_image_layer, read_image, sources_of, transform_of
-from core.neuroglancer_spaces import SPATIAL, read_dimensions, voxel_size_dimensions
-from core.state_links import StateLink, interpret_paste
+from core.neuroglancer.layers import is_annotation_layer, read_layer
+from core.neuroglancer.problems import Surroundings, problem
+from core.neuroglancer.sources import acquisition_of, is_image_layer, read_image, sources_of, transform_of
+from core.neuroglancer.spaces import SPATIAL, read_dimensions, voxel_size_dimensions
 from core.strict_json import LIMIT_BYTES, MAX_NAME, place, read_json, shown
-
-__all__ = ["StateLink", "interpret_paste", "read_state", "viewer_link"]
 
 MAX_ANNOTATIONS = 1_000_000
 MAX_LAYERS = 10_000

@@ -9,8 +9,8 @@ import numpy as np
 
 from core.geometry import principal_line
 from core.models import AnnotationLayer, Dimension, LayerKind, Points, Problem, Severity
-from core.neuroglancer_points import Annotations, read_annotations
-from core.neuroglancer_problems import (
+from core.neuroglancer.points import Annotations, read_annotations
+from core.neuroglancer.problems import (
     CONVERTER_RANK,
     Surroundings,
     annotation_problems,
@@ -19,8 +19,8 @@ from core.neuroglancer_problems import (
     transform_problems,
     unsafe_name,
 )
-from core.neuroglancer_sources import sources_of, transform_of, urls_of
-from core.neuroglancer_spaces import ASSUMED, SPATIAL, matching_rank, read_dimensions, voxel_size_dimensions
+from core.neuroglancer.sources import sources_of, transform_of, urls_of
+from core.neuroglancer.spaces import ASSUMED, SPATIAL, matching_rank, read_dimensions, voxel_size_dimensions
 from core.strict_json import shown
 
 NOT_A_LINE = 0.15

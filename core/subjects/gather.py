@@ -15,11 +15,11 @@ from core.asset_names import is_of_subject, parse_asset_name
 from core.errors import NotFoundError
 from core.models import Asset, Problem, Recording, SavedState, Severity, Stitched, Subject
 from core.platforms.base import AssetReader
-from core.raw_assets import RawFacts, read_raw
-from core.recordings import better_copy, build_recordings, created_order
 from core.rules import problem
-from core.sortings import SortingFacts, read_sorting
-from core.stitched import read_stitched
+from core.subjects.raw_assets import RawFacts, read_raw
+from core.subjects.recordings import better_copy, build_recordings, created_order
+from core.subjects.sortings import SortingFacts, read_sorting
+from core.subjects.stitched import read_stitched
 
 SIDE_BY_SIDE = 8
 """Assets read at the same time."""
