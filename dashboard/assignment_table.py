@@ -27,9 +27,9 @@ TITLES = {
     "shank": "Shank",
     "surface": "Surface recording",
     "include": "Include",
-    "note": "Note",
-    "suggestion": "Suggestion",
     "problems": "Problems",
+    "suggestion": "Suggestion",
+    "note": "Note",
 }
 WIDTHS = {
     "color": 32,
@@ -39,10 +39,10 @@ WIDTHS = {
     "stream": 90,
     "shank": 65,
     "surface": 140,
-    "include": 65,
-    "note": 90,
+    "include": 76,
+    "problems": 240,
     "suggestion": 240,
-    "problems": 250,
+    "note": 120,
 }
 EDITABLE = (*CHOICE_COLUMNS, "include", "note")
 

@@ -49,12 +49,14 @@ class LaunchView:
         self.checks = pn.Column(sizing_mode="stretch_width", margin=0)
         self.launch = pmui.Button(label="Launch", variant="contained", margin=(10, 6), disabled=True)
         self.launch.on_click(self._launch)
+        self.again = pmui.Button(label="Launch again", variant="outlined", margin=(10, 6), visible=False)
+        self.again.on_click(self._launch_again)
         close = pmui.Button(label="Back to the mapping", variant="text", margin=(10, 6))
         close.on_click(lambda _: self.dialog.param.update(open=False))
         self.dialog = pmui.Dialog(
             self.summary,
             self.checks,
-            pn.Row(self.launch, close),
+            pn.Row(self.launch, self.again, close),
             title="What will run",
             title_variant="h6",
             close_on_click=True,
@@ -125,6 +127,7 @@ class LaunchView:
             self._confirms.append((rule, box))
         self.checks[:] = [box for _, box in self._confirms]
         text.show(self.summary, summary(plan, self.rows, self._of(Severity.WARNING), self._user))
+        self.again.visible = False
         self.launch.label = f"Launch {text.count(len(self.rows), 'row')}"
         self._enable()
         self.dialog.open = True
@@ -143,7 +146,15 @@ class LaunchView:
         finally:
             self._lock.release()
 
-    async def _submit(self) -> None:
+    async def _launch_again(self, _event: Event) -> None:
+        if self.again.visible and self._lock.acquire(blocking=False):
+            try:
+                self.again.visible = False
+                await self._submit(relaunch=True)
+            finally:
+                self._lock.release()
+
+    async def _submit(self, *, relaunch: bool = False) -> None:
         confirmed = tuple(rule for rule, box in self._confirms if box.value)
         try:
             done = await asyncio.to_thread(
@@ -155,13 +166,18 @@ class LaunchView:
                 confirmed=confirmed,
                 user=self._user,
                 now=datetime.now(UTC),
+                relaunch=relaunch,
             )
         except TrackmapperError as error:
             text.notify("error", f"Not launched. {error}")
             self._enable()
             return
-        self.dialog.open = False
         number = done.job_id.lstrip("0")
+        if done.duplicate_of and (await asyncio.to_thread(self._context.store.get, done.job_id)).has_ended:
+            text.notify("info", f"Job {number} has delivered this mapping already. Launch again makes a second result.")
+            self.again.visible = True
+            return
+        self.dialog.open = False
         if done.duplicate_of:
             text.notify("info", f"This mapping is already job {number}; no second one was made.")
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from browser_pages import cell, choose, chromium, loopback_state, open_saved, paste, served, track_layer, visit
 from playwright.sync_api import expect
@@ -55,7 +57,7 @@ def test_from_a_saved_state_to_one_job(server, browser_here, library):
         box.check()
     dialog.get_by_role("button", name="Launch").dblclick()
     expect(page.get_by_text("queued").first).to_be_visible()
-    expect(page).to_have_url(lambda url: "job=1" in url)
+    expect(page).to_have_url(re.compile(r"[?&]job=1\b"))
     assert seen.errors == []
     with JobStore(server.log.parent / "data") as store:
         assert len(store.newest(10)) == 1, "a double click is one job"

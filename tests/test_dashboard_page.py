@@ -29,6 +29,7 @@ from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
 from dashboard.opening import Given
 from dashboard.state import Session
+from jobs.records import JobState
 from jobs.store import JobStore
 
 SCATTERED = [
@@ -259,6 +260,28 @@ def test_launch_waits_for_the_last_error_and_the_last_confirmation_and_makes_one
     asyncio.run(launch._launch(None))
     assert launched == [record.id, record.id], "the same mapping again is the same job"
     assert len(shared.store.newest(10)) == 1
+
+
+def test_a_mapping_that_has_succeeded_is_launched_again_only_when_asked_to(shared):
+    view, launch, launched = mapped(shared)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+
+    def press() -> None:
+        launch._open(None)
+        confirm_all(launch)
+        asyncio.run(launch._launch(None))
+
+    press()
+    record = shared.store.get(launched[0])
+    for state in (JobState.PREPARING, JobState.LAUNCHING, JobState.RUNNING, JobState.VERIFYING, JobState.CAPTURING):
+        record = shared.store.put(record.changed(state=state))
+    shared.store.put(record.changed(state=JobState.SUCCEEDED, ended=record.created))
+    press()
+    assert launched == [record.id]
+    assert launch.again.visible
+    asyncio.run(launch._launch_again(None))
+    assert len(launched) == 2
+    assert len(shared.store.newest(10)) == 2
 
 
 # --- drawing --------------------------------------------------------------------------------------
