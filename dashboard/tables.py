@@ -34,7 +34,8 @@ SIGNED = JSCode(
 
 
 COMPACT = """
-.tabulator .tabulator-row .tabulator-cell { padding: 4px 8px !important; height: 30px !important; min-height: 0; font-size: 13px; }
+.tabulator .tabulator-row .tabulator-cell {
+  padding: 4px 8px !important; height: 30px !important; min-height: 0; font-size: 13px; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 4px 8px; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-title {
   text-transform: none; letter-spacing: 0; font-size: 12px; font-weight: 600; }
