@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import stat
 from collections.abc import Iterable
 
 import panel as pn
@@ -16,18 +17,28 @@ _OPEN_FILES = "/dev/fd"
 
 def listening_addresses() -> tuple[str, ...]:
     """The addresses that this process's own sockets listen on, asked of the kernel; sockets of files are left out."""
-    found = set()
-    for name in os.listdir(_OPEN_FILES):
-        try:
-            # a duplicate, so that closing it leaves the server's socket alone
-            with socket.socket(fileno=os.dup(int(name))) as copy:
-                if copy.family in (socket.AF_INET, socket.AF_INET6) and copy.getsockopt(
-                    socket.SOL_SOCKET, socket.SO_ACCEPTCONN
-                ):
-                    found.add(str(copy.getsockname()[0]))
-        except (OSError, ValueError):
-            continue  # not a socket, or closed meanwhile
-    return tuple(sorted(found))
+    addresses = (_listens_on(int(name)) for name in os.listdir(_OPEN_FILES))
+    return tuple(sorted({address for address in addresses if address}))
+
+
+def _listens_on(number: int) -> str:
+    """The address an open file listens on; "" when it is no listening socket of a network."""
+    try:
+        if not stat.S_ISSOCK(os.fstat(number).st_mode):
+            return ""
+        # a duplicate, so that closing it leaves the server's socket alone
+        copy = os.dup(number)
+    except OSError:
+        return ""  # closed meanwhile
+    try:
+        probe = socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return ""
+    with probe:
+        if probe.family not in (socket.AF_INET, socket.AF_INET6):
+            return ""
+        return str(probe.getsockname()[0]) if probe.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) else ""
 
 
 def is_loopback(address: str) -> bool:

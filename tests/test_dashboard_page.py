@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import threading
 import weakref
@@ -98,6 +99,17 @@ def test_the_addresses_are_those_the_kernel_says():
         assert "127.0.0.2" in exposure.listening_addresses()
         server.getsockname()  # still open: looking does not close it
     assert "127.0.0.2" not in exposure.listening_addresses()
+
+
+def test_looking_at_the_sockets_leaves_nothing_open():
+    here, there = socket.socketpair()
+    with here, there, socket.socket(socket.AF_INET6) as six:
+        six.bind(("::1", 0))
+        six.listen()
+        before = len(os.listdir("/dev/fd"))
+        for _ in range(20):
+            assert "::1" in exposure.listening_addresses()
+        assert len(os.listdir("/dev/fd")) == before
 
 
 def test_without_a_login_an_open_server_shows_only_how_to_close_it(monkeypatch):
