@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.checks import check_table
 from core.conversion import plan_conversion
-from core.errors import InputError, NotAllowedError
+from core.errors import InputError, SettingsError, StoreUnusableError
 from core.manifest import ManifestTable, read_csv
 from core.models import Problem, Severity, State, Subject
 from core.neuroglancer import interpret_paste, read_state
@@ -29,11 +31,15 @@ from jobs.store import JobStore
 from jobs.worker_loop import run_worker
 
 Result = tuple[int, Answer, str]
-MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
+MANIFEST_LIMIT_BYTES = 4 << 20
+STATE_LIMIT_BYTES = 64 << 20
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
+    # The terminal may be gone, and what is being ended must be ended all the same.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def _now() -> datetime:
@@ -46,26 +52,41 @@ def _now() -> datetime:
 def _read_source(source: str, settings: Settings) -> State:
     """A state from a file of this machine, standard input, or a pasted link."""
     if source == "-":
-        return read_state(sys.stdin.buffer.read())
+        return read_state(sys.stdin.buffer.read(STATE_LIMIT_BYTES + 1), limit_bytes=STATE_LIMIT_BYTES)
     if "#!" in source or source.lstrip().startswith(("{", "s3://", "http://", "https://")):
         pasted = interpret_paste(source)
         if isinstance(pasted, StateLink):
             return read_state(fetch_state_link(pasted, settings), stem=Path(pasted.key).stem)
         return read_state(pasted)
-    return read_state(_read_file(Path(source)), stem=Path(source).stem)
+    return read_state(_read_file(Path(source)), stem=Path(source).stem, limit_bytes=STATE_LIMIT_BYTES)
 
 
-def _read_file(path: Path) -> bytes:
+def _read_file(path: Path, limit: int = STATE_LIMIT_BYTES) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
     except OSError as error:
         raise InputError(
             f"the file cannot be read: {error.strerror}", where=str(path), cure="Check the path and its permissions."
         ) from error
+    if len(data) > limit:
+        raise InputError(f"the file has more than {limit >> 20} MiB", where=str(path), cure="Give a smaller file.")
+    return data
 
 
 def _gather(subject: str, settings: Settings) -> Subject:
+    if not settings.library.is_dir():
+        raise SettingsError(
+            "there is no such library folder",
+            where=str(settings.library),
+            cure="Name it with --library DIR or TRACKMAPPER_LIBRARY.",
+        )
     return gather_subject(LocalLibrary(settings.library), subject, now=_now())
+
+
+def _code(answer: Answer) -> int:
+    """1 when an error is among the answer's problems."""
+    return int(any(problem["severity"] == Severity.ERROR for problem in answer["problems"]))
 
 
 def _subject_of(state: State, given: str | None) -> str:
@@ -80,7 +101,7 @@ def _read_mapping(
 ) -> tuple[State, ManifestTable, Subject | None, tuple[Problem, ...]]:
     """The state, the manifest, the mouse and every problem of the three together."""
     state = _read_source(options.state, settings)
-    table = read_csv(_read_file(options.manifest))
+    table = read_csv(_read_file(options.manifest, MANIFEST_LIMIT_BYTES))
     mouse = next((row.mouseid for row in table.rows if row.mouseid), None) or state.subject
     gathered = _gather(mouse, settings) if mouse else None
     problems = check_table(table, state=state, subject=gathered)
@@ -96,13 +117,15 @@ def sample(options: argparse.Namespace, settings: Settings) -> Result:
 def state(options: argparse.Namespace, settings: Settings) -> Result:
     """Read a state."""
     found = _read_source(options.state, settings)
-    return 0, answers.state_answer(found), listings.state_text(found)
+    answer = answers.state_answer(found)
+    return _code(answer), answer, listings.state_text(found)
 
 
 def subject(options: argparse.Namespace, settings: Settings) -> Result:
     """Gather a mouse."""
     found = _gather(options.subject, settings)
-    return 0, answers.subject_answer(found), listings.subject_text(found)
+    answer = answers.subject_answer(found)
+    return _code(answer), answer, listings.subject_text(found)
 
 
 def suggest_rows(options: argparse.Namespace, settings: Settings) -> Result:
@@ -125,14 +148,15 @@ def check(options: argparse.Namespace, settings: Settings) -> Result:
 def launch(options: argparse.Namespace, settings: Settings) -> Result:
     """Check, submit and, with --wait, follow a job to its end."""
     found, table, gathered, problems = _read_mapping(options, settings)
-    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-    if errors or gathered is None:
-        _say(listings.problems_text(problems))
-        raise NotAllowedError(
-            f"the mapping has {len(errors)} error{'s' * (len(errors) != 1)}; nothing was launched",
-            where=str(options.manifest),
-            cure="Cure each of them, then launch again.",
+    open_problems = [problem for problem in problems if _stops_launch(problem, options.confirm)]
+    if open_problems or gathered is None:
+        rules = sorted({p.rule for p in open_problems if p.severity is Severity.CONFIRM})
+        confirm = (
+            f" Problems to confirm, when they are meant: {' '.join(f'--confirm {r}' for r in rules)}." if rules else ""
         )
+        _say(f"trackmapper: nothing was launched.{confirm}")
+        answer = {**answers.check_answer(problems), "ok": False, "job": None, "state": None, "duplicate_of": None}
+        return 1, answer, listings.problems_text(problems)
     runner = LocalRunner(settings.library, settings.data)
     plan = plan_conversion(
         table.rows,
@@ -166,6 +190,12 @@ def launch(options: argparse.Namespace, settings: Settings) -> Result:
     return 0, answer, listings.launched_text(record)
 
 
+def _stops_launch(problem: Problem, confirmed: Sequence[str]) -> bool:
+    if problem.severity is Severity.CONFIRM:
+        return problem.rule not in confirmed
+    return problem.severity is Severity.ERROR
+
+
 def _follow(store: JobStore, job_id: str, settings: Settings) -> JobRecord:
     """Wait for the end of a job or for its question; runs the worker's loop when nobody else does."""
     stop = threading.Event()
@@ -182,6 +212,8 @@ def _follow(store: JobStore, job_id: str, settings: Settings) -> JobRecord:
                 last = now
             if record.has_ended or record.state == "needs_you":
                 return record
+            if not loop.is_alive():
+                raise StoreUnusableError("the worker's loop ended", cure="Look at its messages above; then try again.")
             time.sleep(0.2)
     finally:
         stop.set()

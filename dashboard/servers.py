@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -88,11 +88,15 @@ def run_in_foreground(script: str, port: int, settings: Settings) -> int:
 @contextmanager
 def started(script: str, port: int, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A server in its own process group, so that Ctrl-C reaches it only through us, in order; ended at the end."""
-    process = subprocess.Popen(panel_command(script, port), cwd=ROOT, env=dict(env), start_new_session=True)
+    process = None
     try:
+        with signals_held():
+            process = subprocess.Popen(panel_command(script, port), cwd=ROOT, env=dict(env), start_new_session=True)
         yield process
     finally:
-        end(process)
+        if process is not None:
+            with signals_held():
+                end(process)
 
 
 def end(process: subprocess.Popen[bytes], patience_s: float = 10.0) -> None:
@@ -126,24 +130,43 @@ def wait_until_serving(process: subprocess.Popen[bytes], port: int, patience_s: 
             connection.close()
         except OSError:
             answered = False
-        if answered:
+        if answered and process.poll() is None:  # else somebody else's server answered on this port
             return
         time.sleep(0.1)
     raise TrackmapperError(f"the server on port {port} did not answer within {patience_s:.0f} s", cure="Try again.")
 
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 @contextmanager
 def signals_raise() -> Iterator[None]:
-    """SIGTERM and SIGHUP end us as Ctrl-C does, so that what was started is ended too."""
+    """SIGTERM and SIGHUP end us as Ctrl-C does, so that what was started is ended too; nohup is respected."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    # A shell that starts us in the background leaves SIGINT ignored; Ctrl-C must work all the same.
-    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # SIGINT also where it was ignored: a shell does that to what it starts in the background.
+    ours = [n for n in _ENDS if n is signal.SIGINT or signal.getsignal(n) is not signal.SIG_IGN]
+    with _handled(ours, interrupt):
+        yield
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """What is done in the block is done to its end, however often somebody presses Ctrl-C.
+
+    A handler of ours and not SIG_IGN, which children would inherit.
+    """
+    with _handled(_ENDS, lambda number, frame: None):
+        yield
+
+
+@contextmanager
+def _handled(numbers: Iterable[int], handler: Callable[[int, object], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

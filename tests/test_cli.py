@@ -107,7 +107,7 @@ def test_subject_lists_recordings_in_time_order(trackmapper, sample):
 
 def test_a_mouse_the_library_does_not_have_is_a_gap_not_a_crash(trackmapper):
     code, answer, _ = trackmapper("subject", "999999", "--json")
-    assert code == 0
+    assert code == 1
     assert answer["recordings"] == []
     assert any(problem["rule"] == "A13" for problem in answer["problems"])
 
@@ -137,9 +137,11 @@ def test_a_track_used_twice_is_refused_before_launch(trackmapper, true_pairs, tm
     code, answer, _ = trackmapper("check", "--state", true_pairs[0].path, "--manifest", bad, "--json")
     assert code == 1
     assert not answer["ok"]
-    code, _, messages = trackmapper("launch", "--state", true_pairs[0].path, "--manifest", bad)
+    code, refused, messages = trackmapper("launch", "--state", true_pairs[0].path, "--manifest", bad, "--json")
     assert code == 1
     assert "nothing was launched" in messages
+    assert refused["job"] is None
+    assert refused["problems"] == answer["problems"]
     code, answer, _ = trackmapper("jobs", "--json")
     assert answer["jobs"] == []
 
@@ -190,8 +192,29 @@ def test_bad_options_and_settings_are_bad_use(trackmapper):
     assert "TRACKMAPPER_PORT" in messages
 
 
-@pytest.mark.parametrize("arguments", [("jobs",), ("subject", "999999")])
-def test_text_for_people(trackmapper, arguments):
-    code, text, _ = trackmapper(*arguments)
+def test_a_confirm_launches_only_by_name(trackmapper, true_pairs, tmp_path):
+    """A four-shank probe with one track missing converts only when somebody says that it is meant."""
+    lines = true_pairs[1].manifest.read_text().splitlines(keepends=True)
+    partial = tmp_path / "partial.csv"
+    partial.write_text("".join(lines[:1] + lines[2:]))
+    launch = ("launch", "--state", true_pairs[1].path, "--manifest", partial, "--json")
+    code, refused, messages = trackmapper(*launch)
+    assert code == 1
+    assert "--confirm S1" in messages
+    assert {p["rule"] for p in refused["problems"] if p["severity"] == "confirm"} == {"S1"}
+    assert trackmapper(*launch, "--confirm", "S1", "--user", "")[0] == 2
+    code, made, _ = trackmapper(*launch, "--confirm", "S1", "--user", "ben")
     assert code == 0
-    assert text.strip()
+    _, job, _ = trackmapper("job", made["job"], "--json")
+    assert [(c["rule"], c["by"]) for c in job["confirmed"]] == [("S1", "ben")]
+
+
+def test_a_library_that_is_not_there_is_bad_use(trackmapper, tmp_path):
+    code, _, messages = trackmapper("subject", "700001", "--library", tmp_path / "nowhere")
+    assert code == 2
+    assert "--library" in messages
+
+
+@pytest.mark.parametrize(("arguments", "words"), [(("jobs",), "No jobs."), (("subject", "999999"), "A13")])
+def test_text_for_people(trackmapper, arguments, words):
+    assert words in trackmapper(*arguments)[1]

@@ -10,12 +10,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from core.platforms.local import LocalLibrary
+from core.conversion import plan_conversion
+from core.manifest import read_csv
+from core.neuroglancer import read_state
+from core.platforms.local import LocalLibrary, LocalRunner
+from core.subjects import gather_subject
 from jobs.store import JobStore
+from jobs.submission import submit
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,47 +42,96 @@ def _children(pid: int) -> list[int]:
     return sorted(found)
 
 
+def _start(folder: Path) -> tuple[subprocess.Popen[bytes], Path]:
+    log = folder / f"demo-{time.monotonic_ns()}.txt"
+    with log.open("wb") as told:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashboard.cli", "demo", "--no-browser", "--data", str(folder / "data")],
+            cwd=ROOT,
+            stderr=told,
+            stdout=told,
+            env={**os.environ, "TRACKMAPPER_PORT": "17006", "TRACKMAPPER_WORKER_PORT": "17006"},
+        )
+    return process, log
+
+
+def _wait_for(check, patience_s=120.0):
+    deadline = time.monotonic() + patience_s
+    while not (found := check()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+    return found
+
+
 @pytest.fixture
 def demo(tmp_path):
-    log = (tmp_path / "log.txt").open("w+")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dashboard.cli", "demo", "--no-browser", "--data", str(tmp_path / "data")],
-        cwd=ROOT,
-        stderr=log,
-        stdout=log,
-        env={**os.environ, "TRACKMAPPER_PORT": "17006", "TRACKMAPPER_WORKER_PORT": "17006"},
+    """A demo that serves, beside somebody else who has the usual port."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 17006))
+        other.listen()
+        process, log = _start(tmp_path)
+        try:
+            _wait_for(lambda: "Ctrl-C" in log.read_text() or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
+            yield process, log.read_text()
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait(timeout=60)
+
+
+def _slow_job(library: Path, subject: str, store: JobStore, data: Path) -> str:
+    """A job of the day-1 state that would run for minutes."""
+    reader, runner = LocalLibrary(library), LocalRunner(library, data)
+    stem = "700001_day1_2025-06-02"
+    state = read_state(reader.read_state(next(s.path for s in reader.saved_states() if s.name == stem)), stem=stem)
+    rows = read_csv((library.parent / "manifests" / f"{stem}.csv").read_bytes()).rows
+    now = datetime.now(UTC)
+    plan = plan_conversion(
+        rows,
+        state=state,
+        subject=gather_subject(reader, subject, now=now),
+        platform=runner.name,
+        converter=runner.converter,
+        converter_version=runner.converter_version,
+        parameters={"slow": "60"},
     )
-    try:
-        text, deadline = "", time.monotonic() + 120
-        while "Ctrl-C" not in text and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.2)
-            text = Path(log.name).read_text()
-        assert "Ctrl-C" in text, text
-        yield process, text
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
-        log.close()
+    return submit(store, plan, rows=rows, problems=(), confirmed=(), user="ana", now=now).job_id
 
 
 @pytest.mark.browser
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for left processes in /proc, Linux only")
-def test_demo_answers_finds_free_ports_and_leaves_no_process(demo, tmp_path):
+def test_demo_answers_on_free_ports_and_ends_with_all_it_started(demo, tmp_path):
     process, text = demo
-    assert LocalLibrary(tmp_path / "sample" / "library").saved_states()
     urls = re.findall(r"http://127\.0\.0\.1:\d+/\w+", text)
-    assert len(urls) == len({re.search(r":(\d+)/", url)[1] for url in urls}) == 2, "two pages on two ports"
+    ports = {int(re.search(r":(\d+)/", url)[1]) for url in urls}
+    assert len(urls) == len(ports) == 2, "two pages on two ports"
+    assert 17006 not in ports
     for url in urls:
         with urllib.request.urlopen(url, timeout=60) as page:
             assert page.status == 200
-    children = _children(process.pid)
-    assert len(children) >= 2
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 0
+
+    second, log = _start(tmp_path)
+    assert second.wait(timeout=120) == 1
+    assert "another demo" in log.read_text()
+
+    library, data = tmp_path / "sample" / "library", tmp_path / "data"
+    with JobStore(data) as store:
+        job = _slow_job(library, "700001", store, data)
+        _wait_for(lambda: store.get(job).state == "running")
+        children = _children(process.pid)
+        assert len(children) >= 2
+        runs = LocalRunner(library, data).active_runs()
+        assert len(runs) == 1
+
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)  # impatience leaves nothing behind
+        assert process.wait(timeout=90) == 0
+        assert store.get(job).state == "cancelled"
+        assert "end of the demo" in store.get(job).error
+    assert LocalRunner(library, data).active_runs() == ()
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
-    for url in urls:
+    for port in ports:
         with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", int(re.search(r":(\d+)/", url)[1]))) != 0
-    with JobStore(tmp_path / "data") as store:
-        assert store.active() == ()
+            assert probe.connect_ex(("127.0.0.1", port)) != 0
