@@ -132,23 +132,20 @@ class Dashboard:
         await self._refresh_status()
         pn.state.add_periodic_callback(self.tick, period=TICK_MS)
         if pn.state.curdoc:
-            pn.state.on_session_destroyed(lambda _: self._keep_draft())
+            pn.state.on_session_destroyed(lambda _: self.drafts.save(self.session))
         await self.source.load_saved()
         await self._reopen()
 
     async def tick(self) -> None:
         """Once a second: keep the draft, look at the worker, and at the jobs when they are on the page."""
         try:
-            await asyncio.to_thread(self._keep_draft)
+            if await asyncio.to_thread(self.drafts.save, self.session):
+                self.session.saved = "draft kept"
             await self._refresh_status()
             if self.nav.value == "jobs":
                 await self.jobs.tick()
         except TrackmapperError as error:
             text.show(self._status, tag("span", f"✕ {error.message}", cls="pill"))
-
-    def _keep_draft(self) -> None:
-        if self.drafts.save(self.session):
-            self.session.saved = "draft kept"
 
     async def _reopen(self) -> None:
         address = url_state.read()
