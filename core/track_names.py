@@ -1,27 +1,33 @@
 """What a layer's name says: probe, date or day, shank, serial number. Only whole tokens count; nothing is guessed.
 
 People write `A_1107`, `probe b day 2`, `20241107_46100_Shank1`, `45883-1`, or just `268`. A name that
-says nothing is a normal name. What looks like a token and cannot be one (`A_1332`) is noted.
+says nothing is a normal name. What looks like a token and cannot be one (`A_1332`), what contradicts another token,
+and every word that is left over beside the tokens is noted: a reading with notes is not certain.
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+
+from core.slots import stream_letter
 
 _END = r"(?![A-Za-z0-9])"
 _START = r"(?<![A-Za-z0-9])"
-_NUMBER = r"(\d\d[-_./]\d\d|\d+)"
+_PAIRS = r"\d\d[-_./]\d\d(?:[-_./](?:20)?\d\d)?|\d{4}[-_./ ]20\d\d"
+_NUMBER = rf"({_PAIRS}|\d+)"
 _FULL_DATE = re.compile(_START + r"(20\d\d)([-_. ]?)(\d\d)\2(\d\d)" + _END, re.ASCII)
 _SHANK = re.compile(r"(?<![A-Za-z])shank[-_ ]*(\d*)" + _END, re.ASCII | re.IGNORECASE)
 _GLUED_SHANK = re.compile(r"(?<=\d)s(\d{1,2})" + _END, re.ASCII | re.IGNORECASE)
 _DAY = re.compile(r"(?<![A-Za-z])day[-_ ]*(\d+)" + _END, re.ASCII | re.IGNORECASE)
 _PROBE = re.compile(r"(?<![A-Za-z])probe[-_ ]*([A-Za-z])(?![A-Za-z])(?:[-_ ]*" + _NUMBER + _END + ")?", re.ASCII | re.I)
 _LETTER = re.compile(r"[\W_]*([A-Za-z])(?:[-_ ]*" + _NUMBER + ")?" + _END, re.ASCII)
-_MONTH_DAY = re.compile(_START + r"(\d\d)[-_./]?(\d\d)" + _END, re.ASCII)
-_KNOWN_WORDS = re.compile(r"[\W_]*(?:(?:tip|track|probe|shank|left|right)[\W_]*)*", re.ASCII | re.IGNORECASE)
+_MONTH_DAY = re.compile(rf"{_START}(?:{_PAIRS}|\d{{4}}){_END}", re.ASCII)
+_WORD = re.compile(r"[^\W_]+|\?")
+_HARMLESS = frozenset({"probe", "track", "tip", "shank", "day", "left", "right", "sn", "serial"})
+"""Words beside the tokens that change nothing of what they say."""
 _YEARS = range(2015, 2040)
 
 
@@ -58,7 +64,7 @@ class NameReading:
     shank: int | None = None
     """0-based; names count from 1."""
     notes: tuple[str, ...] = ()
-    """What looks like a token and could not be read."""
+    """Why the reading is not certain: what could not be read, and what contradicts itself."""
 
     @property
     def says_something(self) -> bool:
@@ -101,131 +107,160 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.rest = name
         self.notes: list[str] = []
-        self.tag: str | None = None
-        self.probe: str | None = None
-        self.date: NameDate | None = None
-        self.day: int | None = None
-        self.shank: int | None = None
+        self.tags: list[str] = []
+        self.letters: list[str] = []
+        self.dates: list[NameDate] = []
+        self.days: list[int] = []
+        self.shanks: list[int] = []
 
     def read(self, words: Collection[str]) -> NameReading:
-        self._take_full_date()
-        self._take_tag(words)
-        self._take_shank()
-        self._take_day()
-        self._take_probe()
-        self._take_month_day()
-        return NameReading(self.probe, self.tag, self.date, self.day, self.shank, tuple(self.notes))
+        self._take_full_dates()
+        self._take_tags(words)
+        self._take_shanks()
+        for found in self._take(_DAY):
+            self._read_day(found[1])
+        self._take_letters()
+        self._take_month_days()
+        tag, probe = self._which_probe()
+        shank = self._agreed("shanks", self.shanks)
+        reading = NameReading(
+            probe=probe,
+            tag=tag,
+            date=self._agreed_date(),
+            day=self._agreed("days", self.days),
+            shank=None if shank is None else shank - 1,
+        )
+        unread = _unread(self.rest)
+        if unread and reading.says_something:
+            self.notes.append(f"not understood in the name: {', '.join(dict.fromkeys(unread))}")
+        return replace(reading, notes=tuple(self.notes))
 
-    def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """The first match; its characters are blanked out so that they end neighbouring tokens."""
-        found = pattern.search(self.rest)
-        if found is not None:
+    # --- taking tokens ----------------------------------------------------------------------------
+
+    def _take(self, pattern: re.Pattern[str]) -> Iterator[re.Match[str]]:
+        """Every match; its characters are blanked out so that they end neighbouring tokens."""
+        while found := pattern.search(self.rest):
             self._blank(found)
-        return found
+            yield found
 
     def _blank(self, found: re.Match[str]) -> None:
         self.rest = self.rest[: found.start()] + "|" * len(found[0]) + self.rest[found.end() :]
 
-    def _take_full_date(self) -> None:
-        while found := self._take(_FULL_DATE):
-            date = _date(int(found[1]), int(found[3]), int(found[4]))
-            if date is None:
-                self.notes.append(f"{found[0]} is not a date")
-            else:
-                self._keep_date(date)
+    def _take_full_dates(self) -> None:
+        for found in self._take(_FULL_DATE):
+            self._keep_date(_date(int(found[1]), int(found[3]), int(found[4])), found[0])
 
-    def _keep_date(self, date: NameDate) -> None:
-        """Keep a date; a second one that differs is noted."""
-        if self.date is not None and not _agree(date, self.date):
-            self.notes.append(f"the name holds two dates, {self.date} and {date}")
-        elif self.date is None or self.date.year is None:
-            self.date = date
-
-    def _take_tag(self, words: Collection[str]) -> None:
+    def _take_tags(self, words: Collection[str]) -> None:
         lowered = self.rest.lower()
-        hits = []
         # Longest first: where 45883-1 stands, 45883 does not.
         for word in sorted((word for word in set(words) if word and word.lower() in lowered), key=len, reverse=True):
             whole = rf"(?<![A-Za-z0-9])(?<!\d-){re.escape(word)}(?![A-Za-z0-9]|-\d)"
-            if self._take(re.compile(whole, re.IGNORECASE)):
-                hits.append(word)
-        if len(hits) == 1:
-            self.tag = hits[0]
-        elif hits:
-            self.notes.append(f"the name holds several streams: {', '.join(hits)}")
+            if any(True for _ in self._take(re.compile(whole, re.IGNORECASE))):
+                self.tags.append(word)
 
-    def _take_shank(self) -> None:
-        found = self._take(_SHANK) or self._take(_GLUED_SHANK)
-        if found is None:
-            return
-        if not found[1]:
-            self.notes.append("it says shank without a number after it")
-        elif not 1 <= int(found[1]) <= 4:
-            self.notes.append(f"it says shank {int(found[1])}, but names count shanks from 1 to 4")
-        else:
-            self.shank = int(found[1]) - 1
+    def _take_shanks(self) -> None:
+        for found in (*self._take(_SHANK), *self._take(_GLUED_SHANK)):
+            if not found[1]:
+                self.notes.append("it says shank without a number after it")
+            elif not 1 <= int(found[1]) <= 4:
+                self.notes.append(f"it says shank {int(found[1])}, but names count shanks from 1 to 4")
+            else:
+                self.shanks.append(int(found[1]))
 
-    def _take_day(self) -> None:
-        found = self._take(_DAY)
-        if found is not None:
-            self._read_day(found[1])
-
-    def _take_probe(self) -> None:
-        found = self._take(_PROBE)
-        if found is not None:
-            self.probe = found[1].upper()
+    def _take_letters(self) -> None:
+        for found in self._take(_PROBE):
+            self.letters.append(found[1].upper())
             if found[2]:
                 self._read_number(found[2])
-            return
         # A bare letter counts only where the name begins: after an unknown word it is part of that word's name.
-        found = _LETTER.match(self.rest)
-        if found is None or self.tag is not None:
+        bare = _LETTER.match(self.rest)
+        if bare is None or (self.tags and not any(map(stream_letter, self.tags))):
             return
-        if not found[2] and not _KNOWN_WORDS.fullmatch(self.rest[found.end() :]) and not found[1].isupper():
+        if not bare[2] and not bare[1].isupper() and (self.letters or _unread(self.rest[bare.end() :])):
             return
-        self._blank(found)
-        if not found[2] or self._read_number(found[2]):
-            self.probe = found[1].upper()
+        self._blank(bare)
+        if not bare[2] or self._read_number(bare[2]):
+            self.letters.append(bare[1].upper())
+
+    def _take_month_days(self) -> None:
+        # Without a probe beside it, a number of four digits may be anything: a track's own number, a serial.
+        if self.letters or self.tags:
+            for found in self._take(_MONTH_DAY):
+                self._keep_date(_date_of(found[0]), found[0])
+
+    # --- numbers ----------------------------------------------------------------------------------
 
     def _read_number(self, number: str) -> bool:
         """Read the number after a probe's letter as a day or a date; note it when it is neither."""
-        digits = re.sub(r"\D", "", number)
-        if len(digits) <= 2:
-            return self._read_day(digits)
-        date = None
-        if len(digits) == 4:
-            date = _date(None, int(digits[:2]), int(digits[2:]))
-        elif len(digits) == 6:
-            pairs = [int(digits[at : at + 2]) for at in (0, 2, 4)]
-            date = _date(2000 + pairs[2], pairs[0], pairs[1]) or _date(2000 + pairs[0], pairs[1], pairs[2])
-        elif len(digits) == 8:
-            date = _date(int(digits[:4]), int(digits[4:6]), int(digits[6:]))
+        if len(number) <= 2:
+            return self._read_day(number)
+        date = _date_of(number)
         if date is None:
             self.notes.append(f"{number} is neither a date nor a day")
             return False
-        self._keep_date(date)
+        self._keep_date(date, number)
         return True
 
     def _read_day(self, digits: str) -> bool:
         if digits.startswith("0") or len(digits) > 2:
             self.notes.append(f"{digits} is not a recording day")
             return False
-        if self.day is not None and self.day != int(digits):
-            self.notes.append(f"the name holds two days, {self.day} and {int(digits)}")
-            return True
-        self.day = int(digits)
+        self.days.append(int(digits))
         return True
 
-    def _take_month_day(self) -> None:
-        # Without a probe beside it, a number of four digits may be anything: a track's own number, a serial.
-        if self.date is not None or (self.probe is None and self.tag is None):
-            return
-        for found in _MONTH_DAY.finditer(self.rest):
-            date = _date(None, int(found[1]), int(found[2]))
-            if date is None:
-                self.notes.append(f"{found[0]} is not a date")
-            else:
-                self._keep_date(date)
+    def _keep_date(self, date: NameDate | None, said: str) -> None:
+        if date is None:
+            self.notes.append(f"{said} is not a date")
+        else:
+            self.dates.append(date)
+
+    # --- what the tokens of a kind agree on ---------------------------------------------------------
+
+    def _which_probe(self) -> tuple[str | None, str | None]:
+        """The tag, or else the letter, when the name speaks of one probe only."""
+        if len(self.tags) > 1:
+            self.notes.append(f"the name holds several streams: {', '.join(self.tags)}")
+            return None, None
+        tag = next(iter(self.tags), None)
+        said = dict.fromkeys([*filter(None, [stream_letter(tag or "")]), *self.letters])
+        if len(said) > 1:
+            self.notes.append(f"the name holds several probes: {', '.join(said)}")
+            return None, None
+        return tag, None if tag is not None else next(iter(said), None)
+
+    def _agreed(self, kind: str, numbers: list[int]) -> int | None:
+        said = sorted(set(numbers))
+        if len(said) > 1:
+            self.notes.append(f"the name holds {len(said)} {kind}: {', '.join(map(str, said))}")
+        return said[0] if len(said) == 1 else None
+
+    def _agreed_date(self) -> NameDate | None:
+        """The date, with its year where any of them gives it."""
+        full = next((date for date in self.dates if date.year is not None), None)
+        date = full or next(iter(self.dates), None)
+        if date is None or all(_agree(date, other) for other in self.dates):
+            return date
+        said = dict.fromkeys(map(str, self.dates))
+        self.notes.append(f"the name holds {len(said)} dates: {', '.join(said)}")
+        return None
+
+
+def _unread(text: str) -> list[str]:
+    """Words and numbers in what is left of a name that may change what it says."""
+    return [word for word in _WORD.findall(text) if word.lower() not in _HARMLESS]
+
+
+def _date_of(number: str) -> NameDate | None:
+    """A date of four, six or eight digits: month and day, with a year before or after them."""
+    digits = re.sub(r"\D", "", number)
+    pairs = [int(digits[at : at + 2]) for at in range(0, len(digits), 2)]
+    if len(digits) == 4:
+        return _date(None, pairs[0], pairs[1])
+    if len(digits) == 6:
+        return _date(2000 + pairs[2], pairs[0], pairs[1]) or _date(2000 + pairs[0], pairs[1], pairs[2])
+    if len(digits) == 8:
+        return _date(int(digits[4:]), pairs[0], pairs[1]) or _date(int(digits[:4]), pairs[2], pairs[3])
+    return None
 
 
 def _date(year: int | None, month: int, day: int) -> NameDate | None:

@@ -82,6 +82,20 @@ def test_a_doubt_makes_a_suggestion_uncertain_and_is_said(name):
     assert any(DOUBTFUL[name] in reason for reason in found.reasons), found.reasons
 
 
+NEVER_CERTAIN = [
+    "B_1107_shank1_probeA", "A_1107_1108", "A_1107_2023", "A_11-07-23", "B_1107_shank1_shank2", "B_1107 shank 1 or 2",
+    "B_1107_shank1-4", "B_1107_s3_shank1", "day1 day2 ProbeA", "A1-A4", "A1_2", "A_1_13", "A1107(wrong)",
+    "45883-1 not", "A 1107 B", "F1-F4", "A_1107 ?", "ProbeA_1107_ProbeC",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NEVER_CERTAIN)
+def test_a_name_that_contradicts_itself_or_holds_more_than_was_read_is_never_certain(name):
+    found = one(name)
+    assert not found.certain
+    assert found.score <= 0.5
+
+
 def test_days_count_days_with_main_recordings_not_surface_recordings():
     early = b.recording(f"ecephys_{b.MOUSE}_2024-11-06_09-00-00", probes=b.PROBES1, role=Role.SURFACE)
     again = b.recording(f"ecephys_{b.MOUSE}_2024-11-07_15-00-00", probes=(b.probe("ProbeZ"),))

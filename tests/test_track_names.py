@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,9 +91,9 @@ def test_a_number_that_is_no_date_and_no_day_leaves_the_probe_unread(name):
         ("20241107_46100_Shank0", "shank 0"),
         ("20241107_46100_Shank5", "shank 5"),
         ("20241107_46100_Shank", "without a number"),
-        ("20241107_A_20241108", "two dates"),
-        ("A_1107 2024-11-08", "two dates"),
-        ("A1 day 2", "two days"),
+        ("20241107_A_20241108", "2 dates"),
+        ("A_1107 2024-11-08", "2 dates"),
+        ("A1 day 2", "2 days"),
         ("46100 ProbeB", "several streams"),
         ("20241307_46100", "not a date"),
     ],
@@ -100,6 +102,64 @@ def test_what_looks_like_a_token_and_is_none_is_noted(name, note):
     reading = read_name(name, WORDS)
     assert any(note in each for each in reading.notes), reading
     assert reading.shank is None
+
+
+CONTRADICTORY = {
+    "A_1107_1108": NameReading(probe="A"),
+    "20241108_A_1107": NameReading(probe="A"),
+    "A_20241108_1107": NameReading(probe="A"),
+    "A_1107_V1_0312": NameReading(probe="A"),
+    "ProbeA 1107 1108": NameReading(tag="ProbeA"),
+    "B_1107_shank1_shank2": NameReading(probe="B", date=NOV7),
+    "B1107s3_shank1": NameReading(probe="B", date=NOV7),
+    "day1 day2 ProbeA": NameReading(tag="ProbeA"),
+    "B_1107_shank1_probeA": NameReading(date=NOV7, shank=0),
+    "ProbeA_ProbeC_1107": NameReading(date=NOV7),
+    "Probe C probe D 1107": NameReading(date=NOV7),
+    "A 46100 ProbeB": NameReading(),
+}
+"""What is left of names that hold two tokens of a kind: neither of them."""
+
+
+@pytest.mark.parametrize("name", CONTRADICTORY)
+def test_of_two_tokens_that_contradict_each_other_none_is_read(name):
+    reading = read_name(name, WORDS)
+    assert replace(reading, notes=()) == CONTRADICTORY[name]
+    assert "the name holds" in " ".join(reading.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "unread"),
+    [
+        ("B_1107 shank 1 or 2", "or, 2"),
+        ("B_1107_shank1-4", "4"),
+        ("B_1107_s3_shank1", "s3"),
+        ("A1-A4", "A4"),
+        ("F1-F4", "F4"),
+        ("A1_2", "2"),
+        ("A_1_13", "13"),
+        ("A1107(wrong)", "wrong"),
+        ("46100 not", "not"),
+        ("A 1107 B", "B"),
+        ("A 1107 ?", "?"),
+        ("A_19011111111_1107", "A"),
+        ("A_1107_écran", "écran"),
+    ],
+)
+def test_whatever_is_left_over_beside_tokens_is_noted(name, unread):
+    reading = read_name(name, WORDS)
+    assert reading.says_something
+    assert f"not understood in the name: {unread}" in reading.notes
+
+
+@pytest.mark.parametrize("name", ["A_1107_2023", "A_11-07-23", "ProbeA 11/07/2023", "A_11072023"])
+def test_a_year_behind_the_day_is_read(name):
+    assert read_name(name, WORDS).date == NameDate(11, 7, 2023)
+
+
+@pytest.mark.parametrize("name", ["ProbeA_A_1107", "A_1107 2024-11-07", "Left probe A 1107 track tip", "shank1 A1S1"])
+def test_repeated_tokens_and_harmless_words_are_no_doubt(name):
+    assert not read_name(name, WORDS).notes
 
 
 def test_a_date_without_a_year_fits_any_year():
