@@ -68,6 +68,19 @@ class Turn:
         self._cache.set(key, number + 1)
         return number + 1
 
+    def tally(self, key: str, least: int = 0) -> int:
+        """Add one to a counter that is only a hint: one that was lost or changed goes on from `least`."""
+        held = self._cache.get(key)
+        number = max(held if type(held) is int else 0, least) + 1
+        self._cache.set(key, number)
+        return number
+
+    def last_key(self, prefix: str) -> str:
+        """The highest key that begins so; "" when there is none. The prefix ends in "/"."""
+        sql = "SELECT max(key) FROM Cache WHERE key > ? AND key < ? AND raw = 1 AND typeof(key) = 'text'"
+        ((key,),) = self._cache._sql(sql, (prefix, prefix[:-1] + "0")).fetchall()
+        return key or ""
+
 
 class Database:
     """The open database. Threads may share it; each process opens its own.

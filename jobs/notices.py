@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
+
+from pydantic import AwareDatetime, ValidationError
 
 from jobs.database import Database, Turn
 from jobs.history import ROW_IS_OURS
-from jobs.records import ID_DIGITS, JobRecord
+from jobs.record_rows import BadRows
+from jobs.records import ID_DIGITS, Frozen, JobRecord
 
 if TYPE_CHECKING:
     from jobs.store import JobStore
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(Frozen):
     """Something that happened to a job."""
 
     number: int
@@ -25,14 +24,15 @@ class Notice:
     state: str
     words: str
     """Why, in one sentence; "" when the state says it all."""
-    at: datetime
+    at: AwareDatetime
     to: str
     """Who launched the job."""
 
 
 def add_notice(turn: Turn, record: JobRecord) -> None:
     """Keep a notice of the state that a record has come to, in the same transaction as the record."""
-    number = turn.count("meta/last_notice")
+    last = turn.last_key("notice/").removeprefix("notice/")
+    number = turn.tally("meta/last_notice", int(last) if last.isdecimal() else 0)
     at = record.ended or (record.events[-1].at if record.events else record.created)
     value = {
         "number": number,
@@ -46,14 +46,19 @@ def add_notice(turn: Turn, record: JobRecord) -> None:
     turn.set(f"notice/{number:0{ID_DIGITS}d}", value)
 
 
-def read_notices(database: Database, since: int, limit: int) -> tuple[Notice, ...]:
-    """Notices with a number above `since`, oldest first."""
+def read_notices(database: Database, since: int, limit: int, bad_rows: BadRows) -> tuple[Notice, ...]:
+    """Notices with a number above `since`, oldest first; those that cannot be read are noted and passed over."""
     rows = database.rows(
-        f"SELECT value FROM Cache WHERE key > ? AND key < 'notice0' AND {ROW_IS_OURS} ORDER BY key LIMIT ?",
+        f"SELECT key, value FROM Cache WHERE key > ? AND key < 'notice0' AND {ROW_IS_OURS} ORDER BY key LIMIT ?",
         (f"notice/{since:0{ID_DIGITS}d}", limit),
     )
-    values = [json.loads(row[0]) for row in rows]
-    return tuple(Notice(**{**value, "at": datetime.fromisoformat(value["at"])}) for value in values)
+    found = []
+    for key, text in rows:
+        try:
+            found.append(Notice.model_validate_json(text))
+        except ValidationError:
+            bad_rows[key] = "it is not a notice of this program"
+    return tuple(found)
 
 
 def unseen_notices(store: JobStore, since: int) -> tuple[Notice, ...]:

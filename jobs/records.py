@@ -351,6 +351,11 @@ def full_id(job_id: str) -> str:
     return job_id.zfill(ID_DIGITS)
 
 
+def whole_text(text: str) -> str:
+    """Text as it is kept: halves of characters, which have no UTF-8 form, become question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def may_follow(before: JobState, after: JobState) -> bool:
     """True when a job in state `before` may be written in state `after`."""
     return before is after or after in TRANSITIONS[before]

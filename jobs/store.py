@@ -34,7 +34,8 @@ from jobs.database import Database, Turn
 from jobs.history import ROW_IS_OURS, Wanted, history_query
 from jobs.leadership import WorkerStatus
 from jobs.notices import Notice, add_notice, read_notices
-from jobs.records import ID_DIGITS, SCHEMA_VERSION, JobRecord, JobState, full_id, may_follow
+from jobs.record_rows import BadRows, as_kept, read_record, read_records, row_text
+from jobs.records import ID_DIGITS, JobRecord, JobState, full_id, may_follow, whole_text
 
 _PAGE_LIMIT = 1_000
 
@@ -59,8 +60,8 @@ class JobStore:
     def __init__(self, data: Path) -> None:
         self.folder = data_folder.prepare(data)
         self._db = Database(self.folder)
-        self.bad_rows: dict[str, str] = {}
-        """Rows met so far that are not readable records, and why. They are left as they are and never decoded."""
+        self.bad_rows: BadRows = {}
+        """Rows met so far that cannot be read, and why. They are left as they are and never decoded."""
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -94,6 +95,7 @@ class JobStore:
 
         Raises:
             StaleRecordError: another job has claimed one of the names; nothing was written.
+            StoreUnusableError: the counter of jobs does not hold; nothing was written.
         """
         with self._db.write() as turn:
             bound = self._bound(turn, record.digest)
@@ -104,18 +106,19 @@ class JobStore:
             if any(turn.get(f"name/{name}") is not None for name in claims):
                 raise StaleRecordError("the name is taken", where=", ".join(claims), cure="Choose another.")
             job_id = f"{turn.count('meta/last_id'):0{ID_DIGITS}d}"
+            if turn.get(f"job/{job_id}") is not None:
+                raise StoreUnusableError(
+                    "the counter of jobs was lost or set back", where="meta/last_id", cure="Restore a backup."
+                )
             record = record.changed(id=job_id, rev=1)
             for data in blobs:
                 key = f"blob/{hashlib.sha256(data).hexdigest()}"
-                if turn.get(key) is None:
+                if blob_bytes(turn.get(key)) != data:
                     turn.set(key, blob_value(data))
             turn.set(f"input/{job_id}", inputs)
             for name in claims:
                 turn.set(f"name/{name}", job_id)
             self._write_record(turn, None, record)
-            if record.relaunch_of is not None:
-                earlier = self._in_turn(turn, record.relaunch_of)
-                self._write_record(turn, earlier, earlier.changed(rev=earlier.rev + 1, superseded_by=job_id))
             return Added(job_id)
 
     def put(self, record: JobRecord) -> JobRecord:
@@ -140,17 +143,17 @@ class JobStore:
                     where=f"job {record.id}",
                     cure="Launch it again as a new job.",
                 )
-            written = record.changed(rev=record.rev + 1)
-            self._write_record(turn, before, written)
-            return written
+            return self._write_record(turn, before, record.changed(rev=record.rev + 1))
 
-    def _write_record(self, turn: Turn, before: JobRecord | None, record: JobRecord) -> None:
+    def _write_record(self, turn: Turn, before: JobRecord | None, record: JobRecord) -> JobRecord:
+        record = as_kept(record)
+        begins = not record.has_ended and (before is None or before.has_ended)
         binds = record.binds_digest and record.superseded_by is None
         dedupe, active = f"dedupe/{record.digest}", f"active/{record.id}"
         holder = turn.get(dedupe)
         if binds and holder not in (None, record.id):
             bound = self._bound(turn, record.digest)
-            if bound is not None and before is not None and before.has_ended and not record.has_ended:
+            if bound is not None and before is not None and begins and bound.id != record.relaunch_of:
                 raise NotAllowedError(
                     f"the same mapping is job {bound.id} by now", where=f"job {record.id}", cure="Look at that one."
                 )
@@ -160,18 +163,32 @@ class JobStore:
             turn.delete(dedupe)
         if record.has_ended:
             turn.delete(active)
-        elif before is None or before.has_ended:
+        elif begins:
             turn.set(active, 1)
         if before is None or before.state is not record.state:
             self._count_states(turn, before, record)
             if record.has_ended or record.state is JobState.NEEDS_YOU:
                 add_notice(turn, record)
         turn.set(f"job/{record.id}", record.model_dump(mode="json"))
-        turn.count("meta/version")
+        turn.tally("meta/version")
+        if record.relaunch_of is not None and (begins or not record.binds_digest):
+            self._mark_earlier(turn, record, begins)
+        return record
+
+    def _mark_earlier(self, turn: Turn, record: JobRecord, begins: bool) -> None:
+        """Put a relaunch in the place of the earlier job, or give that place back to a success it could not repeat."""
+        try:
+            earlier = self._in_turn(turn, record.relaunch_of or "")
+        except (NoSuchJobError, StoreUnusableError):
+            return  # noted in bad_rows; it must not keep its follower from being written
+        stands_again = earlier.state is JobState.SUCCEEDED and earlier.superseded_by == record.id and record.has_ended
+        if begins or stands_again:
+            changed = earlier.changed(rev=earlier.rev + 1, superseded_by=record.id if begins else None)
+            self._write_record(turn, earlier, changed)
 
     def _count_states(self, turn: Turn, before: JobRecord | None, after: JobRecord) -> None:
         held = turn.get("meta/counts")
-        counts: dict[str, int] = held if isinstance(held, dict) else {}
+        counts = _numbers(held)
         if before is not None:
             counts[before.state] = counts.get(before.state, 0) - 1
         counts[after.state] = counts.get(after.state, 0) + 1
@@ -183,7 +200,8 @@ class JobStore:
 
     def _in_turn(self, turn: Turn, job_id: str) -> JobRecord:
         value = turn.get(f"job/{job_id}")
-        return self._record(job_id, None if value is None else _as_text(value))
+        text = None if value is None else json.dumps(value) if isinstance(value, dict) else ""
+        return read_record(job_id, text, self.bad_rows)
 
     # --- jobs, read ---------------------------------------------------------------------------
 
@@ -196,34 +214,7 @@ class JobStore:
         """
         key = full_id(job_id)
         rows = self._db.rows("SELECT mode, value FROM Cache WHERE key = ? AND raw = 1", (f"job/{key}",))
-        if not rows:
-            return self._record(key, None)
-        mode, value = rows[0]
-        return self._record(key, value if mode == 1 and isinstance(value, str) else "")
-
-    def _record(self, job_id: str, text: str | None) -> JobRecord:
-        if text is None:
-            raise NoSuchJobError("there is no such job", where=f"job {job_id}", cure="The Jobs page lists them.")
-        try:
-            record = JobRecord.model_validate_json(text)
-        except ValidationError as error:
-            self.bad_rows[f"job/{job_id}"] = _why_bad(text, error)
-            raise StoreUnusableError(
-                f"the job's record cannot be read: {self.bad_rows[f'job/{job_id}']}",
-                where=f"job {job_id}",
-                cure="The row is left as it is; restore it from a backup.",
-            ) from error
-        self.bad_rows.pop(f"job/{job_id}", None)
-        return record
-
-    def _readable(self, rows: list[tuple[Any, ...]]) -> tuple[JobRecord, ...]:
-        found = []
-        for key, mode, value in rows:
-            try:
-                found.append(self._record(key.removeprefix("job/"), value if mode == 1 and type(value) is str else ""))
-            except StoreUnusableError:
-                continue  # counted in bad_rows; the other jobs must still be listed
-        return tuple(found)
+        return read_record(key, row_text(*rows[0]) if rows else None, self.bad_rows)
 
     def active(self) -> tuple[JobRecord, ...]:
         """Every job that has not ended, oldest first."""
@@ -232,7 +223,7 @@ class JobStore:
             " ON j.key = 'job/' || substr(a.key, 8) AND j.raw = 1"
             " WHERE a.key > 'active/' AND a.key < 'active0' AND a.raw = 1 ORDER BY a.key"
         )
-        return self._readable(rows)
+        return read_records(rows, self.bad_rows)
 
     def newest(
         self,
@@ -256,14 +247,14 @@ class JobStore:
             since: Only jobs launched at or after this time.
             archived: Only archived ones, or only others.
         """
-        wanted = Wanted(states=states, subject=subject, by=by, since=since, archived=archived)
+        wanted = Wanted(states=states, subject=whole_text(subject), by=whole_text(by), since=since, archived=archived)
         sql, values = history_query(f"job/{full_id(before)}" if before else "job0", wanted)
-        return self._readable(self._db.rows(sql, (*values, max(0, min(limit, _PAGE_LIMIT)))))
+        return read_records(self._db.rows(sql, (*values, max(0, min(limit, _PAGE_LIMIT)))), self.bad_rows)
 
     def counts(self) -> dict[JobState, int]:
         """How many jobs are in each state."""
-        held = self._db.value("meta/counts") or {}
-        return {state: held.get(state.value, 0) for state in JobState}
+        counts = _numbers(self._small("meta/counts", dict))
+        return {state: counts.get(state.value, 0) for state in JobState}
 
     def inputs(self, job_id: str) -> Any:  # noqa: ANN401 - JSON
         """What a job was launched with.
@@ -291,7 +282,16 @@ class JobStore:
 
     def version(self) -> int:
         """Grows with every change to a job: cheap to ask, so that pages read only when there is something new."""
-        return int(self._db.value("meta/version") or 0)
+        return self._small("meta/version", int) or 0
+
+    def _small[T](self, key: str, kind: type[T]) -> T | None:
+        """The value of a small row that a page can do without; one that is not ours is noted and passed over."""
+        value = self._db.value(key)
+        if value is not None and type(value) is not kind:
+            self.bad_rows[key] = "it is not a value of this program"
+            return None
+        self.bad_rows.pop(key, None)
+        return value
 
     # --- drafts -------------------------------------------------------------------------------
 
@@ -312,7 +312,7 @@ class JobStore:
 
     def drafts(self, user: str | None = None) -> tuple[tuple[str, str], ...]:
         """(user, subject) of every draft, of one person or of all."""
-        start = "draft/" if user is None else f"draft/{quote(user, safe='')}/"
+        start = "draft/" if user is None else f"draft/{_quoted(user)}/"
         rows = self._db.rows(
             f"SELECT key FROM Cache WHERE key > ? AND key < ? AND {ROW_IS_OURS} ORDER BY key", (start, start[:-1] + "0")
         )
@@ -342,15 +342,15 @@ class JobStore:
         """Pause every effect in the name of somebody; "" goes on."""
         with self._db.write() as turn:
             turn.set("meta/paused", by)
-            turn.count("meta/version")
+            turn.tally("meta/version")
 
     def notices(self, since: int, limit: int = 100) -> tuple[Notice, ...]:
         """Notices with a number above `since`, oldest first."""
-        return read_notices(self._db, since, limit)
+        return read_notices(self._db, since, limit, self.bad_rows)
 
     def last_notice(self) -> int:
         """Number of the newest notice; 0 when there is none."""
-        return int(self._db.value("meta/last_notice") or 0)
+        return self._small("meta/last_notice", int) or 0
 
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the database while others go on writing.
@@ -372,25 +372,19 @@ class JobStore:
             "SELECT key, mode, value FROM Cache WHERE key > ? AND key < 'job0' AND raw = 1 ORDER BY key LIMIT 1000",
             (before or "job/",),
         ):
-            self._readable(page)
+            read_records(page, self.bad_rows)
             before = page[-1][0]
         return (*wrong, *(f"{key}: {why}" for key, why in sorted(self.bad_rows.items())))
 
 
 def _draft_key(user: str, subject: str) -> str:
-    return f"draft/{quote(user, safe='')}/{quote(subject, safe='')}"
+    return f"draft/{_quoted(user)}/{_quoted(subject)}"
 
 
-def _as_text(value: object) -> str:
-    return json.dumps(value) if isinstance(value, dict) else ""
+def _quoted(name: str) -> str:
+    return quote(whole_text(name), safe="")
 
 
-def _why_bad(text: str, error: ValidationError) -> str:
-    try:
-        version = json.loads(text).get("v")
-    except (ValueError, AttributeError, RecursionError):
-        return "it is not JSON text of this program"
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        return f"it was written by a newer program (schema {version}, this one knows {SCHEMA_VERSION})"
-    first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+def _numbers(held: object) -> dict[str, int]:
+    items = held.items() if isinstance(held, dict) else ()
+    return {str(key): value for key, value in items if type(value) is int}

@@ -217,7 +217,14 @@ def retry(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
     fresh = _new_record(plan, user, now).changed(
         problems=record.problems, confirmed=record.confirmed, relaunch_of=record.id
     )
-    return store.get(_add(store, plan, fresh, now, relaunch=True).job_id)
+    added = _add(store, plan, fresh, now, relaunch=False)
+    if added.duplicate_of is not None:
+        raise NotAllowedError(
+            f"the same mapping is job {added.duplicate_of} by now",
+            where=f"job {record.id}",
+            cure="Look at that one; when it has succeeded, the mapping can be launched again on purpose.",
+        )
+    return store.get(added.job_id)
 
 
 def resolve(store: JobStore, job_id: str, choice: Choice, user: str, now: datetime) -> JobRecord:

@@ -16,7 +16,14 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from core.errors import NoSuchJobError, NotAllowedError, StaleRecordError, StoreBusyError, StoreUnusableError
+from core.errors import (
+    InputError,
+    NoSuchJobError,
+    NotAllowedError,
+    StaleRecordError,
+    StoreBusyError,
+    StoreUnusableError,
+)
 from jobs import database
 from jobs.clock import utc_now
 from jobs.data_folder import file_system_of, refuse_shared_file_system
@@ -79,6 +86,15 @@ def test_changed_bytes_are_refused(store):
         store.blob(digest)
 
 
+@pytest.mark.parametrize("value", ['{"utf8":"bad"}', "[1]"])
+def test_a_launch_puts_changed_bytes_right(store, value):
+    first = add(store)
+    digest = hashlib.sha256(b"{}").hexdigest()
+    sql(store, "UPDATE Cache SET value = ? WHERE key = ?", value, f"blob/{digest}")
+    assert add(store, "d2") != first
+    assert store.blob(digest) == b"{}"
+
+
 def test_the_same_mapping_is_one_job_while_it_lives_and_after_success(store):
     first = add(store)
     assert store.add_job(a_record(), inputs={}).duplicate_of == first
@@ -89,6 +105,30 @@ def test_the_same_mapping_is_one_job_while_it_lives_and_after_success(store):
     assert again.duplicate_of is None
     assert store.get(first).superseded_by == again.job_id
     assert store.add_job(a_record(), inputs={}).duplicate_of == again.job_id
+
+
+@pytest.mark.parametrize("end_state", [JobState.FAILED, JobState.CANCELLED])
+def test_a_relaunch_without_success_gives_the_place_back_to_the_success_before(store, end_state):
+    first = add(store)
+    end(store, first, JobState.SUCCEEDED)
+    again = store.add_job(a_record(), inputs={}, relaunch=True).job_id
+    ended = end(store, again, end_state)
+    assert store.add_job(a_record(), inputs={}).duplicate_of == first
+    assert store.get(first).superseded_by is None
+    third = store.add_job(a_record(), inputs={}, relaunch=True).job_id
+    store.put(ended.changed(archived=True))
+    assert store.get(first).superseded_by == third
+    assert store.add_job(a_record(), inputs={}).duplicate_of == third
+
+
+def test_a_relaunch_that_is_tried_again_takes_the_place_again(store):
+    first = add(store)
+    end(store, first, JobState.SUCCEEDED)
+    again = store.add_job(a_record(), inputs={}, relaunch=True).job_id
+    revived = store.put(end(store, again, JobState.FAILED).changed(state=JobState.PREPARING, ended=None))
+    assert not revived.has_ended
+    assert store.get(first).superseded_by == again
+    assert store.add_job(a_record(), inputs={}).duplicate_of == again
 
 
 def test_a_failed_mapping_may_be_launched_again_and_then_the_old_job_may_not_be_revived(store):
@@ -245,6 +285,49 @@ def test_a_changed_counter_stops_launches_instead_of_giving_numbers_twice(store)
     assert [r.id for r in store.newest(5)] == [job_id]
 
 
+@pytest.mark.parametrize("statement", ["DELETE FROM Cache", "UPDATE Cache SET value = '0'"])
+def test_a_lost_counter_stops_launches_instead_of_writing_over_a_job(store, statement):
+    job_id = add(store)
+    sql(store, f"{statement} WHERE key = 'meta/last_id'")
+    with pytest.raises(StoreUnusableError, match="counter"):
+        add(store, "d2")
+    assert store.get(job_id).digest == "d1"
+
+
+@pytest.mark.parametrize("value", ['"abc"', "[1]", '{"a": 1}', '{"queued": "x"}', "null"])
+def test_small_rows_that_were_changed_stop_nothing(store, value):
+    job_id = add(store)
+    for key in ("meta/version", "meta/counts", "meta/last_notice", "meta/worker"):
+        sql(store, "INSERT OR REPLACE INTO Cache(key, raw, mode, value) VALUES (?, 1, 1, ?)", key, value)
+    assert (store.version(), store.last_notice(), store.worker_status()) == (0, 0, None)
+    assert store.counts()[JobState.QUEUED] == 0
+    end(store, job_id, JobState.FAILED)
+    assert add(store, "d2")
+    assert store.version() > 0
+    assert [notice.job_id for notice in store.notices(0)] == [job_id]
+
+
+def test_a_changed_change_hint_is_told(store):
+    sql(store, "INSERT INTO Cache(key, raw, mode, value) VALUES ('meta/version', 1, 1, '\"abc\"')")
+    assert store.version() == 0
+    assert "meta/version" in store.bad_rows
+    add(store)
+    assert store.version() == 1
+    assert store.bad_rows == {}
+
+
+def test_a_notice_that_cannot_be_read_hides_no_other_and_a_lost_counter_no_new_one(store):
+    jobs = [add(store, f"d{i}") for i in range(4)]
+    for job_id in jobs[:3]:
+        end(store, job_id, JobState.FAILED)
+    sql(store, "UPDATE Cache SET value = '[1]' WHERE key = 'notice/000000000002'")
+    sql(store, "DELETE FROM Cache WHERE key = 'meta/last_notice'")
+    assert [notice.job_id for notice in store.notices(0)] == [jobs[0], jobs[2]]
+    assert "notice/000000000002" in store.bad_rows
+    end(store, jobs[3], JobState.FAILED)
+    assert [notice.number for notice in store.notices(3)] == [4]
+
+
 def test_a_record_of_a_newer_program_is_not_touched(store):
     job_id = add(store)
     newer = store.get(job_id).model_dump(mode="json") | {"v": 2}
@@ -270,6 +353,27 @@ def test_the_disk_refuses_what_is_not_text():
 def test_lone_surrogates_can_be_kept(store):
     store.set_draft("ana", "1", {"note": "\ud800"})
     assert store.get_draft("ana", "1") == {"note": "\ud800"}
+
+
+def test_halves_of_characters_make_no_job_unreadable(store):
+    name = b"jos\xe9".decode("utf-8", "surrogateescape")
+    job_id = add(store, created_by=name, subject=name).strip()
+    record = store.get(job_id)
+    assert record.created_by == "jos?"
+    written = store.put(record.changed(error=f"bad {name}").told(START, "x", name, by=name))
+    assert store.get(job_id) == written
+    assert written.error == "bad jos?"
+    assert [r.id for r in store.newest(5, by=name, subject=name)] == [r.id for r in store.active()] == [job_id]
+    store.set_draft(name, name, {"a": 1})
+    assert store.get_draft(name, name) == {"a": 1}
+    assert store.drafts(name) == (("jos?", "jos?"),)
+
+
+def test_a_record_that_could_not_be_read_back_is_not_written(store):
+    job_id = add(store)
+    with pytest.raises(InputError, match="not written"):
+        store.put(store.get(job_id).changed(attempt="many"))
+    assert store.get(job_id).rev == 1
 
 
 def test_folders_that_others_can_write_or_that_are_links_are_refused(tmp_path):

@@ -168,6 +168,17 @@ def test_what_ran_is_tried_again_as_a_new_job(store):
         retry(store, job_id, "ana", START)
 
 
+def test_what_has_succeeded_meanwhile_is_not_tried_again(store):
+    first = launch(store).job_id
+    to(store, first, JobState.FAILED, step=Step.DONE, error="no results", ended=START)
+    second = launch(store).job_id
+    for state in ("preparing", "launching", "running", "verifying", "capturing", "succeeded"):
+        store.put(store.get(second).changed(state=JobState(state)))
+    with pytest.raises(NotAllowedError, match=second):
+        retry(store, first, "ben", START)
+    assert len(store.newest(5)) == 2
+
+
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.SUCCEEDED])
 def test_only_an_end_without_success_is_tried_again(store, state):
     job_id = launch(store).job_id
