@@ -71,7 +71,10 @@ def test_choices_depend_on_what_stands_left_and_a_reload_keeps_the_draft(server,
     row = names.index("268")
     choose(page, "recording", row, "2025-03-12 10:14")
     expect(cell(page, "sorting", row)).to_contain_text("kilosort4")
+    expect(cell(page, "problems", row)).to_contain_text("ephys_collection")
     choose(page, "stream", row, "ProbeB")
+    # the server's answer to one edit closes an editor that was opened meanwhile
+    expect(cell(page, "problems", row)).not_to_contain_text("ephys_collection")
     cell(page, "shank", row).click()
     expect(page.locator(".tabulator-edit-list-item")).to_have_text(["–", "1 of 4", "2 of 4", "3 of 4", "4 of 4"])
     page.locator(".tabulator-edit-list-item", has_text="3 of 4").click()
