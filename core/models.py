@@ -331,6 +331,8 @@ class Subject:
     problems: tuple[Problem, ...] = ()
     requests: int = 0
     gathered: datetime | None = None
+    platform_id: str = ""
+    """Which platform of that name, e.g. which library of this machine; "" when that is not known."""
 
     def recording(self, name: str) -> Recording | None:
         """The recording of this exact name."""

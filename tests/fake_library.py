@@ -19,6 +19,7 @@ class FakeLibrary:
     """
 
     name = "test library"
+    platform_id = "the test library"
 
     def __init__(self) -> None:
         self.requests = 0

@@ -178,3 +178,70 @@ def test_a_relative_library_is_the_same_after_a_change_of_folder(library, tmp_pa
     relative = LocalLibrary(Path("library"))
     monkeypatch.chdir("/")
     assert names(relative.saved_states()) == [STEM]
+
+
+# --- which library --------------------------------------------------------------------------------
+
+
+def test_a_library_keeps_its_id_wherever_it_is_and_shares_it_with_no_other(library, tmp_path):
+    told = library.platform_id
+    assert told == library.platform_id == LocalLibrary(library.library).platform_id
+    library.library.rename(tmp_path / "moved")
+    assert LocalLibrary(tmp_path / "moved").platform_id == told
+    write_library(tmp_path / "other")
+    assert LocalLibrary(tmp_path / "other").platform_id != told
+
+
+def test_a_library_that_cannot_be_written_is_known_by_its_place(library, monkeypatch):
+    def refused(*_args):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("core.atomic_files.create_file", refused)
+    assert library.platform_id == os.path.realpath(library.library)
+    (library.library / ".library-id").write_text("garbage")
+    assert library.platform_id == os.path.realpath(library.library)
+
+
+# --- adding ---------------------------------------------------------------------------------------
+
+
+def filled(library, asset, content):
+    part = library.part_folder(asset)
+    (part / "f").write_bytes(content)
+    return part
+
+
+def test_two_makers_of_one_name_do_not_touch_each_others_work(library):
+    first, second = Asset("1", "name"), Asset("2", "name")
+    parts = filled(library, first, b"first"), filled(library, second, b"second")
+    library.add_asset(first, parts[0])
+    with pytest.raises(RefusedError, match="another asset of this name"):
+        library.add_asset(second, parts[1])
+    assert library.get_asset("1").name == "name"
+    assert library.read_file(first, "f", 10) == b"first"
+    with pytest.raises(NotFoundError):
+        library.get_asset("2")
+    assert not list(library.assets_folder.glob(".*.part"))
+
+
+def test_only_what_dead_makers_left_long_ago_is_cleared_away(library):
+    old = 1_000_000_000
+    for name, at in (("dead", old), ("fresh", None)):
+        part = library.assets_folder / f".{name}.999999999-0123abcd.part"
+        part.mkdir()
+        (part / "half").write_bytes(b"half")
+        if at:
+            os.utime(part, (at, at))
+    mine = filled(library, Asset("1", "mine"), b"")
+    os.utime(mine, (old, old))
+    library.part_folder(Asset("2", "next"))
+    left = {path.name.split(".")[1] for path in library.assets_folder.glob(".*.part")}
+    assert left == {"fresh", "mine", "next"}
+
+
+def test_a_link_is_listed_as_one(library):
+    asset = library.get_asset(f"id-{SORTED}")
+    folder = library.asset_folder(asset)
+    (folder / "b").symlink_to("processing.json")
+    (folder / "c").symlink_to(".", target_is_directory=True)
+    assert [entry.name for entry in library.list_folder(asset) if entry.is_link] == ["b", "c"]

@@ -28,8 +28,9 @@ from local_fixtures import (
 )
 from platform_contract import Place, PlatformContract
 
+from core import atomic_files
 from core.errors import RefusedError, UnclearError
-from core.platforms import local_runner, local_runs, run_supervisor
+from core.platforms import local_runner, local_runs, local_stops, run_supervisor
 from core.platforms.base import InputAsset, Mount, RunState
 from core.platforms.local import LocalLibrary, LocalRunner
 from core.platforms.local_runs import RunFolder, identify, is_alive, read_identity
@@ -250,7 +251,7 @@ def test_a_converter_killed_by_the_machine_is_no_success(place, tmp_path):
 
 
 def test_a_converter_that_ignores_the_wish_is_stopped_all_the_same(place, tmp_path, monkeypatch):
-    monkeypatch.setattr(local_runner, "_STOP_S", 0.3)
+    monkeypatch.setattr(local_stops, "STOP_S", 0.3)
     run = folder(tmp_path)
     stubborn = (
         "import signal, time, pathlib; signal.signal(15, signal.SIG_IGN); pathlib.Path('{}').touch(); time.sleep(600)"
@@ -261,6 +262,101 @@ def test_a_converter_that_ignores_the_wish_is_stopped_all_the_same(place, tmp_pa
     place.runner.stop_run("run-j1r")
     assert not is_alive(read_identity(run.converter))
     assert place.runner.run_status("run-j1r").state is RunState.STOPPED
+
+
+def test_a_full_disk_keeps_no_conversion_alive(place, tmp_path, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    run_id = place.start("j1", **place.slow)
+    run = folder(tmp_path)
+    until(run.converter.exists)
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "write_file", full)
+        place.runner.stop_run(run_id)
+    assert not is_alive(read_identity(run.converter))
+    assert place.runner.active_runs() == ()
+
+
+def test_a_wish_that_could_be_written_only_after_the_end_is_written_then(place, tmp_path, monkeypatch):
+    run_id = place.start("j1", **place.slow)
+    run = folder(tmp_path)
+    until(run.converter.exists)
+    write, calls = atomic_files.write_file, []
+
+    def full_at_first(path, data):
+        calls.append(path)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "write_file", full_at_first)
+        place.runner.stop_run(run_id)
+    assert place.runner.run_status(run_id).state is RunState.STOPPED
+
+
+def test_a_forbidden_run_does_not_start_however_late_its_supervisor_comes(place, tmp_path):
+    run = folder(tmp_path)
+    request = place.request("j1")
+    run.path.mkdir(parents=True)
+    run.request.write_text(json.dumps({"mounts": [], "command": ["/bin/sh", "-c", "echo converted"]}))
+    for _ in range(2):
+        place.runner.forbid_run("j1r")
+    command = [sys.executable, "-m", "core.platforms.run_supervisor", str(run.path)]
+    assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == run_supervisor.TAKEN
+    assert not run.log.exists()
+    with pytest.raises(RefusedError, match="stopped before it started"):
+        place.runner.start_run(request)
+    assert place.runner.find_runs("j1r") == place.runner.active_runs() == ()
+    assert place.runner.run_status("run-j1r").state is RunState.STOPPED
+
+
+def test_forbidding_before_anything_was_asked_for_is_enough_and_a_full_disk_is_told(place, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "create_file", full)
+        with pytest.raises(RefusedError, match="No space left"):
+            place.runner.forbid_run("j1r")
+    place.runner.forbid_run("j1r")
+    with pytest.raises(RefusedError):
+        place.start("j1")
+
+
+def test_forbidding_does_not_touch_a_run_that_has_started(place):
+    run = place.start("j1", **place.slow)
+    place.runner.forbid_run("j1r")
+    assert place.runner.find_runs("j1r") == place.runner.active_runs() == (run,)
+
+
+DYING = """
+import os, signal, sys, time
+from core import atomic_files
+from core.platforms import run_supervisor
+write, me = atomic_files.write_file, os.getpid()
+def recorded_too_late(path, data):
+    if path.name == "converter.json":
+        supervisor = os.getppid()
+        os.kill(supervisor, signal.SIGKILL)
+        while os.getppid() == supervisor:
+            time.sleep(0.01)
+    write(path, data)
+atomic_files.write_file = recorded_too_late
+run_supervisor.main(sys.argv[1:])
+"""
+
+
+def test_a_converter_that_was_not_recorded_before_its_supervisor_died_does_nothing(place, tmp_path):
+    run = folder(tmp_path)
+    run.path.mkdir(parents=True)
+    run.request.write_text(json.dumps({"mounts": [], "command": ["/bin/sh", "-c", "echo converted; sleep 600"]}))
+    subprocess.run([sys.executable, "-c", DYING, str(run.path)], cwd=ROOT, check=True, timeout=60)
+    until(run.converter.exists)
+    until(lambda: not is_alive(read_identity(run.converter)))
+    assert b"converted" not in run.log.read_bytes()
+    assert place.runner.run_status("run-j1r").state is RunState.GONE
 
 
 @pytest.mark.parametrize("change", [{"started": "1"}, {"boot": "another"}])
@@ -407,6 +503,49 @@ def test_what_a_killed_worker_left_half_made_is_no_asset_and_in_nobodys_way(plac
     made = place.runner.create_input_asset(asset)
     assert [entry.name for entry in place.runner.list_folder(made)] == ["f"]
     assert place.runner.find_assets("t1") == (made,)
+
+
+def test_an_asset_that_is_there_but_not_confirmed_by_the_disk_is_unclear_and_found(place, monkeypatch):
+    sync = atomic_files.sync_folder
+
+    def failing(path):
+        if (place.reader.assets_folder / "name").exists():
+            raise OSError(5, "Input/output error")
+        sync(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "sync_folder", failing)
+        with pytest.raises(UnclearError):
+            place.runner.create_input_asset(InputAsset("t1", "name", {"f": b"whole"}, (), ""))
+    [asset] = place.runner.find_assets("t1")
+    assert place.runner.read_file(asset, "f", 10) == b"whole"
+
+
+def test_links_and_pipes_are_not_kept_as_results(place, tmp_path):
+    run = finished_run(place, tmp_path)
+    results = folder(tmp_path).results
+    (results / "real").mkdir()
+    (results / "real" / "file").write_bytes(b"1")
+    (results / "link").symlink_to(results / "real" / "file")
+    (results / "real" / "folder").symlink_to(results)
+    os.mkfifo(results / "real" / "pipe")
+    result = place.runner.capture(place.capture_request("j1", run))
+    kept = place.reader.asset_folder(result)
+    assert sorted(path.name for path in kept.rglob("*")) == ["file", "output", "real"]
+
+
+def test_what_runs_is_this_users_alone_whatever_the_umask(place, tmp_path):
+    before = os.umask(0)
+    try:
+        (tmp_path / "data" / "runs").mkdir(parents=True)
+        place.runner.forbid_run("j1r")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "data" / "runs").stat().st_mode & 0o777 == 0o700
+
+
+def test_runner_and_reader_of_one_library_say_the_same_id(place):
+    assert place.runner.platform_id == place.reader.platform_id
 
 
 def test_a_supervisor_that_does_not_report_is_unclear(place, monkeypatch):

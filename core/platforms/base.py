@@ -22,6 +22,8 @@ class Entry:
     name: str
     is_folder: bool
     size: int | None = None
+    is_link: bool = False
+    """It is a name for something that lies elsewhere."""
 
 
 class AssetReader(Protocol):
@@ -29,6 +31,11 @@ class AssetReader(Protocol):
 
     name: str
     """Shown in the header: "this machine" or "Code Ocean"."""
+
+    @property
+    def platform_id(self) -> str:
+        """Tells this place from every other of the same name; "" when it cannot be told."""
+
     requests: int
     """How many requests this reader has made."""
 
@@ -136,6 +143,11 @@ class Runner(Protocol):
     """Makes effects. Only the worker holds one."""
 
     name: str
+
+    @property
+    def platform_id(self) -> str:
+        """As a reader of the same place says it. What was checked elsewhere is not run here."""
+
     settle: SettlePolicy
     converter: str
     """Name of the conversion it runs, e.g. "image-space"."""
@@ -164,6 +176,16 @@ class Runner(Protocol):
 
     def stop_run(self, run_id: str) -> None:
         """Stop a run. Stopping a stopped or unknown run is fine."""
+
+    def forbid_run(self, token: str) -> None:
+        """From now on no run of this token starts, not even one whose start was on its way.
+
+        One that had started is not touched and is found by `find_runs`. A platform on which a start cannot be on
+        its way that long does nothing.
+
+        Raises:
+            PlatformError: it could not be ruled out.
+        """
 
     def list_results(self, run_id: str, path: str = "") -> tuple[Entry, ...]:
         """Entries of a folder of a run's results. Raises NotFoundError."""

@@ -3,26 +3,36 @@
     <library>/assets/<name>/         an asset
     <library>/assets/<name>.json     its sidecar (or <name>/.asset.json)
     <library>/states/<stem>/<stem>.json
+    <library>/.library-id            which library this is, wherever it is moved or mounted
 
 Names and paths come from states and manifests: none of them, and no link, leads out of the library.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import re
 import shutil
 import stat
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from core import atomic_files
-from core.errors import NotFoundError, PlatformError, RefusedError, TrackmapperError
+from core.errors import NotFoundError, PlatformError, RefusedError, TrackmapperError, UnclearError
 from core.models import Asset, SavedState
 from core.platforms import sidecar
 from core.platforms.base import Entry
 
 MAX_STATE_BYTES = 64 * 1024 * 1024
 _Stamp = tuple[int, int, int]
+_ID = re.compile(rb"[0-9a-f-]{36}\s*")
+_PART = re.compile(r"\..+\.(?P<pid>[0-9]+)-[0-9a-f]{8}\.part")
+_LEFT_OVER_S = 24 * 3600.0
+"""After this long a half-made asset whose maker is not alive here is nobody's: not even another machine's."""
 
 
 class LocalLibrary:
@@ -37,6 +47,21 @@ class LocalLibrary:
         self.requests = 0
         self._root = Path(os.path.realpath(library))
         self._read: dict[Path, tuple[_Stamp, Asset]] = {}
+
+    @property
+    def platform_id(self) -> str:
+        """The library's own id, made when it is first asked for; the folder's place while it cannot be written.
+
+        A copy of the library has the same id: what lies in it is compared when a result is counted.
+        """
+        path = self._root / ".library-id"
+        try:
+            if not path.exists():
+                atomic_files.create_file(path, f"{uuid.uuid4()}\n".encode())
+            told = path.read_bytes()
+        except OSError:
+            return str(self._root)
+        return told.decode().strip() if _ID.fullmatch(told) else str(self._root)
 
     # --- assets ---------------------------------------------------------------------------------
 
@@ -164,7 +189,7 @@ class LocalLibrary:
     # --- adding an asset ------------------------------------------------------------------------
 
     def part_folder(self, asset: Asset) -> Path:
-        """An empty folder in the library's own file system in which a new asset is put together.
+        """An empty folder in the library's own file system in which a new asset is put together, its maker's alone.
 
         Raises:
             RefusedError: the name cannot be used or is taken, or the library cannot be written.
@@ -172,12 +197,12 @@ class LocalLibrary:
         name = _asset_name(asset.name)
         if name.endswith(".json") or len(name.encode()) > 200:
             raise RefusedError("an asset cannot have this name", where=name, cure="Use a shorter name without .json.")
-        if os.path.lexists(self.assets_folder / name):
-            raise RefusedError("the library has another asset of this name", where=name, cure="Use another name.")
-        folder = self.assets_folder / f".{name}.part"
+        self._refuse_taken(name)
+        folder = self.assets_folder / f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part"
         try:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
+            self.assets_folder.mkdir(parents=True, exist_ok=True)
+            _clear_left_over(self.assets_folder)
+            folder.mkdir()
         except OSError as error:
             raise cannot_write(self.library, error) from error
         return folder
@@ -186,20 +211,47 @@ class LocalLibrary:
         """Turn a filled part folder into the asset, whole and at once.
 
         Raises:
-            RefusedError: it could not be written; the library is as it was.
+            RefusedError: it could not be written, or the name was taken meanwhile; the library is as it was.
+            UnclearError: the asset is there, but the disk did not say that it stays.
         """
-        beside = self.assets_folder / f"{asset.name}.json"
+        beside, folder = self.assets_folder / f"{asset.name}.json", self.assets_folder / asset.name
         try:
             atomic_files.sync_tree(part)
-            # The sidecar goes first: without its folder it is not an asset yet, and with it the asset is complete.
-            atomic_files.write_file(beside, sidecar.write_sidecar(asset))
-            part.rename(self.assets_folder / asset.name)
-            atomic_files.sync_folder(self.assets_folder)
+            with self._adding():
+                self._refuse_taken(asset.name)
+                # The sidecar goes first: without its folder it is not an asset yet, and with it the asset is complete.
+                try:
+                    atomic_files.write_file(beside, sidecar.write_sidecar(asset))
+                    part.rename(folder)
+                except OSError:
+                    beside.unlink(missing_ok=True)
+                    raise
+        except RefusedError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
-            if not (self.assets_folder / asset.name).exists():
-                beside.unlink(missing_ok=True)
             raise cannot_write(self.library, error) from error
+        try:
+            atomic_files.sync_folder(self.assets_folder)
+        except OSError as error:
+            raise UnclearError(
+                f"the disk does not confirm the new asset ({error.strerror})", where=asset.name, cure="Look for it."
+            ) from error
+
+    def _refuse_taken(self, name: str) -> None:
+        if os.path.lexists(self.assets_folder / name):
+            raise RefusedError("the library has another asset of this name", where=name, cure="Use another name.")
+
+    @contextlib.contextmanager
+    def _adding(self) -> Iterator[None]:
+        """One maker at a time gives a name: a sidecar and its folder are always of the same asset."""
+        lock = os.open(self.assets_folder / ".adding.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     # --- staying inside -------------------------------------------------------------------------
 
@@ -262,9 +314,9 @@ def list_entries(folder: Path, root: Path, where: str) -> tuple[Entry, ...]:
                 if entry.is_symlink() and not (os.path.exists(entry.path) and is_inside(Path(entry.path), root)):
                     continue
                 if entry.is_dir():
-                    found.append(Entry(entry.name, True))
+                    found.append(Entry(entry.name, True, is_link=entry.is_symlink()))
                 elif entry.is_file():
-                    found.append(Entry(entry.name, False, entry.stat().st_size))
+                    found.append(Entry(entry.name, False, entry.stat().st_size, entry.is_symlink()))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NotFoundError("there is no such folder", where=where, cure="Check the asset's contents.") from error
     except OSError as error:
@@ -301,6 +353,27 @@ def cannot_write(folder: Path, error: OSError) -> RefusedError:
     return RefusedError(
         f"nothing could be written ({reason})", where=str(folder), cure="Make room or correct the rights, then retry."
     )
+
+
+def _clear_left_over(folder: Path) -> None:
+    """Remove what makers that died long ago left half made."""
+    with os.scandir(folder) as entries:
+        parts = [(Path(entry.path), found) for entry in entries if (found := _PART.fullmatch(entry.name))]
+    for part, found in parts:
+        with contextlib.suppress(OSError):
+            old = time.time() - part.stat().st_mtime > _LEFT_OVER_S
+            if old and not _is_running(int(found["pid"])):
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _may_belong(asset: Asset, subject: str) -> bool:

@@ -6,14 +6,12 @@ is started with one token, and whoever is killed meanwhile, one converter at mos
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
-import signal
+import stat
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -21,15 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core import atomic_files, image_space_converter
-from core.errors import NotFoundError, PlatformError, RefusedError, UnclearError
+from core.errors import NotFoundError, RefusedError, UnclearError
 from core.models import Asset
+from core.platforms import local_stops
 from core.platforms.base import CaptureRequest, Entry, InputAsset, RunRequest, RunState, RunStatus, SettlePolicy
 from core.platforms.local_library import LocalLibrary, cannot_write, is_inside, list_entries, relative_parts
-from core.platforms.local_runs import RunFolder, identify, is_alive, read_identity, read_json, to_json
+from core.platforms.local_runs import RunFolder, is_alive, read_identity, read_json, to_json
 
 _ROOT = Path(__file__).resolve().parents[2]
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_START_S, _STOP_S, _LOOK_S = 30.0, 5.0, 0.02
+_START_S = 30.0
 _TAIL_BYTES, _WORDS = 2000, 300
 # The converter needs no account: whatever secrets the worker's environment holds stay with the worker.
 _ENVIRONMENT = re.compile(r"PATH|HOME|USER|LOGNAME|LANG|TZ|TMPDIR|VIRTUAL_ENV|(LC_|PYTHON|OMP_|OPENBLAS_).*")
@@ -50,6 +49,11 @@ class LocalRunner:
         self._runs = data.absolute() / "runs"
         self._now = now
         self._ended: set[str] = set()
+
+    @property
+    def platform_id(self) -> str:
+        """Which library it works in."""
+        return self._library.platform_id
 
     # --- assets ---------------------------------------------------------------------------------
 
@@ -100,7 +104,7 @@ class LocalRunner:
         )
         part = self._library.part_folder(asset)
         try:
-            shutil.copytree(run.results, part, symlinks=True, dirs_exist_ok=True)
+            shutil.copytree(run.results, part, symlinks=True, dirs_exist_ok=True, ignore=_what_is_no_content)
             if run.log.exists() and not (part / "output").exists():
                 shutil.copyfile(run.log, part / "output")
         except OSError as error:
@@ -144,7 +148,7 @@ class LocalRunner:
         """Start a conversion; returns the run's id. With a token that was used before, it starts nothing.
 
         Raises:
-            RefusedError: nothing was started: an unknown asset or parameter, no room, no right.
+            RefusedError: nothing was started: an unknown asset or parameter, no room, no right, or it was forbidden.
             UnclearError: the supervisor did not answer; the run may still start.
         """
         _check_token(request.token)
@@ -152,6 +156,8 @@ class LocalRunner:
         if not run.identity.exists():
             self._write_request(run, request)
             self._start_supervisor(run)
+        if local_stops.is_forbidden(run):
+            raise RefusedError("it was stopped before it started", where=request.token, cure="Launch it again.")
         return f"run-{request.token}"
 
     def _write_request(self, run: RunFolder, request: RunRequest) -> None:
@@ -165,6 +171,7 @@ class LocalRunner:
         ]
         command += _arguments(request.parameters)
         told = {"token": request.token, "name": request.name, "mounts": mounts, "command": command}
+        self._make_runs_folder()
         try:
             run.path.mkdir(parents=True, exist_ok=True)
             atomic_files.write_file(run.request, to_json(told))
@@ -217,7 +224,8 @@ class LocalRunner:
 
     def find_runs(self, token: str) -> tuple[str, ...]:
         """The id of the run started with this token, when there is one."""
-        if not _TOKEN.fullmatch(token) or not RunFolder(self._runs / token).identity.exists():
+        run = RunFolder(self._runs / token) if _TOKEN.fullmatch(token) else None
+        if run is None or not run.identity.exists() or local_stops.is_forbidden(run):
             return ()
         return (f"run-{token}",)
 
@@ -289,37 +297,30 @@ class LocalRunner:
         """Stop a run and wait for its end. Stopping an ended or unknown run does nothing.
 
         Raises:
-            PlatformError: its processes could not be stopped, or the wish could not be recorded.
+            PlatformError: its processes could not be stopped.
         """
         run = self._run(run_id)
-        if run is None or run.exit.exists() or not _alive_pids(run):
-            return
+        if run is not None:
+            local_stops.stop(run, self._now())
+
+    def forbid_run(self, token: str) -> None:
+        """From now on no run of this token starts; one that has started is not touched.
+
+        Raises:
+            RefusedError: it could not be ruled out: no token, no room, no right.
+        """
+        _check_token(token)
+        self._make_runs_folder()
+        local_stops.forbid(RunFolder(self._runs / token), self._now())
+
+    def _make_runs_folder(self) -> None:
+        """The folder of all runs, this user's alone: their logs and requests name people's data."""
         try:
-            atomic_files.write_file(run.stop, to_json({"asked": self._now().isoformat()}))
+            self._runs.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if stat.S_IMODE(self._runs.stat().st_mode) != 0o700:
+                self._runs.chmod(0o700)
         except OSError as error:
-            raise cannot_write(run.path, error) from error
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for pid in _alive_pids(run):
-                # The supervisor leads a group of its own that the converter and its children belong to.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(os.getpgid(pid), number)
-            if _wait_for_end(run):
-                return
-        raise PlatformError("its processes do not end", where=run_id, cure="End them by hand, or restart the machine.")
-
-
-def _alive_pids(run: RunFolder) -> list[int]:
-    told = (read_identity(run.identity), read_identity(run.converter))
-    return [identity.pid for identity in told if identity is not None and identify(identity.pid) == identity]
-
-
-def _wait_for_end(run: RunFolder) -> bool:
-    deadline = time.monotonic() + _STOP_S
-    while _alive_pids(run):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_LOOK_S)
-    return True
+            raise cannot_write(self._runs, error) from error
 
 
 def _end(run_id: str, run: RunFolder) -> RunStatus | None:
@@ -334,6 +335,12 @@ def _end(run_id: str, run: RunFolder) -> RunStatus | None:
     if run.stop.exists():
         return RunStatus(run_id, RunState.STOPPED, code, "it was stopped")
     return RunStatus(run_id, RunState.FINISHED, code, f"it was ended by signal {-code}")
+
+
+def _what_is_no_content(folder: str, names: list[str]) -> list[str]:
+    """Links, pipes and the like: a result holds what was written, not names for what lies elsewhere."""
+    modes = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}
+    return [name for name, mode in modes.items() if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))]
 
 
 def _laid_out(request: RunRequest) -> list[tuple[str, str]]:

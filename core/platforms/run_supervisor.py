@@ -76,13 +76,14 @@ def _prepare(run: RunFolder) -> list[str]:
 
 
 def _run(run: RunFolder, command: list[str]) -> int:
+    supervisor = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _become_converter(run, command)
+        _become_converter(run, command, supervisor)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def _become_converter(run: RunFolder, command: list[str]) -> NoReturn:
+def _become_converter(run: RunFolder, command: list[str], supervisor: int) -> NoReturn:
     try:
         log = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(log, 1)
@@ -92,6 +93,9 @@ def _become_converter(run: RunFolder, command: list[str]) -> NoReturn:
         if me is None:
             raise OSError("the process cannot be identified")
         atomic_files.write_file(run.converter, identity_json(me))
+        if os.getppid() != supervisor:
+            # It died before this process was recorded: the run may have been taken for gone by now.
+            raise OSError("the process that watched it has died")
         os.execv(command[0], command)
     except OSError as error:
         os.write(2, f"The converter could not be started: {error}\n".encode())

@@ -77,6 +77,7 @@ def gather_subject(reader: AssetReader, subject: str, *, now: datetime, progress
         problems=(*problems, *lost, *broken, *no_states, *_gaps(subject, reader.name, own, recordings, stitched)),
         requests=reader.requests - before,
         gathered=now,
+        platform_id=reader.platform_id,
     )
 
 
