@@ -32,6 +32,8 @@ class NotReached:
     """Any call: nothing was sent, or nothing could be read."""
 
     words: str
+    is_outage: bool = False
+    """True when the platform could not be reached at all, so that other jobs' calls would fail as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import assert_never
 
 from core.coverage import count_coverage
-from core.errors import NotFoundError, RefusedError, TrackmapperError, UnavailableError
+from core.errors import NotFoundError, RefusedError, StoreBusyError, TrackmapperError, UnavailableError
 from core.models import Asset
 from core.platforms.base import CaptureRequest, InputAsset, Runner, RunRequest
 from jobs.call_answers import (
@@ -32,6 +32,7 @@ from jobs.records import CountedCoverage, CountedRow, JobRecord, Step
 
 _LOGS = frozenset({"output"})
 """Results that every run leaves, also one that did nothing."""
+_GONE = "the platform has no such asset any more"
 _READY, _FAILED = "ready", frozenset({"failed", "error"})
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 Effect = InputAsset | RunRequest | CaptureRequest
@@ -51,7 +52,7 @@ def perform(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable
     try:
         return _ask(kind, record, runner, open_launch)
     except TrackmapperError as error:
-        return NotReached(str(error))
+        return _not_reached(error)
     except Exception as error:  # noqa: BLE001 - whatever a platform's client throws while reading, nothing was changed
         return NotReached(f"{type(error).__name__}: {error}")
 
@@ -59,6 +60,8 @@ def perform(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable
 def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
     try:
         request = _effect(record, open_launch(record))
+    except StoreBusyError as error:
+        return _not_reached(error)
     except TrackmapperError as error:
         return Refused(str(error))
     try:
@@ -71,10 +74,14 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
     except RefusedError as error:
         return Refused(str(error))
     except UnavailableError as error:
-        return NotReached(str(error))
+        return _not_reached(error)
     except Exception as error:  # noqa: BLE001 - the contract of Runner: anything else leaves the effect in doubt
         return Unclear(f"{type(error).__name__}: {error}")
     return Made(made) if made else Unclear("the answer holds no id")
+
+
+def _not_reached(error: TrackmapperError) -> NotReached:
+    return NotReached(str(error), is_outage=isinstance(error, UnavailableError))
 
 
 def _effect(record: JobRecord, launch: Launch) -> Effect:
@@ -97,7 +104,10 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
         case Kind.CLAIM:
             return _claim(record, runner, open_launch)
         case Kind.LOOK:
-            return Seen(_carrying(_effect(record, open_launch(record)), runner))
+            if record.step is Step.RUN:
+                # Also when the inputs are lost: a run that goes on must be found, to be stopped.
+                return Seen(runner.find_runs(record.token))
+            return Seen(_made_by(_effect(record, open_launch(record)), runner))
         case Kind.INPUTS:
             steps = {Step.MANIFEST_ASSET: ids.manifest_asset, Step.STATE_ASSET: ids.state_asset}
             return _readiness(steps, runner)
@@ -114,7 +124,7 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
         case Kind.COUNT:
             return _count(record, runner, open_launch(record))
         case Kind.STOP:
-            return _stop(record, runner, open_launch)
+            return _stop(record, runner)
         case Kind.MAKE:
             raise ValueError("an effect is never made while asking")
         case _:
@@ -127,15 +137,15 @@ def _claim(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord],
         return Refused(f"the job asks for {' '.join(wanted)}, this worker runs {' '.join(here)}; launch it again")
     try:
         open_launch(record)
+    except StoreBusyError:
+        raise
     except TrackmapperError as error:
         return Refused(str(error))
     return Accepted()
 
 
-def _carrying(request: Effect, runner: Runner) -> tuple[str, ...]:
-    """Ids of what was made by this request, oldest first."""
-    if isinstance(request, RunRequest):
-        return runner.find_runs(request.token)
+def _made_by(request: Effect, runner: Runner) -> tuple[str, ...]:
+    """Ids of the assets that were made by this request, oldest first."""
     found = [asset for asset in runner.find_assets(request.token) if asset.name == request.name]
     return tuple(asset.id for asset in sorted(found, key=lambda asset: asset.created or _OLDEST))
 
@@ -146,7 +156,7 @@ def _readiness(assets: dict[Step, str | None], runner: Runner) -> Answer:
         try:
             asset = runner.get_asset(asset_id or "")
         except NotFoundError:
-            return Broken(step, "the platform has no such asset any more")
+            return Broken(step, _GONE)
         if asset.state in _FAILED:
             return Broken(step, asset.failure_reason or f"the platform calls it {asset.state}")
         pending = pending or asset.state != _READY
@@ -154,22 +164,27 @@ def _readiness(assets: dict[Step, str | None], runner: Runner) -> Answer:
 
 
 def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:
-    result: Asset = runner.get_asset(record.ids.result or "")
+    try:
+        result: Asset = runner.get_asset(record.ids.result or "")
+    except NotFoundError:
+        return Broken(Step.CAPTURE, _GONE)
     counted = count_coverage(launch.rows, runner, result)
     rows = tuple(
         CountedRow(track=r.track, recording=r.recording, stream=r.stream, shank=r.shank, status=r.status, why=r.why)
         for r in counted.rows
     )
-    runs = runner.find_runs(launch.run(record.ids).token)
-    results = _carrying(launch.capture(record.ids), runner)
+    runs = runner.find_runs(record.token)
+    results = _made_by(launch.capture(record.ids), runner)
     twins = tuple(i for i in (*runs, *results) if i not in (record.ids.run, record.ids.result))
     return Counted(CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows), twins)
 
 
-def _stop(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
+def _stop(record: JobRecord, runner: Runner) -> Answer:
     # Later steps have no run that goes on, and stopping an ended one may take its results away.
     if record.step in (Step.RUN, Step.WATCH):
-        runs = runner.find_runs(open_launch(record).run(record.ids).token)
-        for run in dict.fromkeys((*filter(None, [record.ids.run]), *runs)):
-            runner.stop_run(run)
+        if record.ids.run:
+            runner.stop_run(record.ids.run)
+        for twin in runner.find_runs(record.token):
+            if twin != record.ids.run:
+                runner.stop_run(twin)
     return Stopped()

@@ -126,7 +126,7 @@ class Monitor:
                     return made
                 record = self.store.put(protocol.intend(record, now))
             answer = calls.perform(kind, record, self.runner, self._open_launch)
-            self._count_failures(answer)
+            self._count_failures(kind, answer)
             after = self._write(record, answer)
             if kind in _LOOKS_ON and after.step is record.step:
                 self._next_look[record.id] = (after.rev, self._now().boot_s + self._pause_s(record, now))
@@ -167,13 +167,16 @@ class Monitor:
         factor = next(factor for age, factor in _LOOKS if age_s <= age)
         return self.settings.poll_seconds * factor * (0.8 + 0.4 * self._draw())
 
-    def _count_failures(self, answer: Answer) -> None:
-        """After several failures in a row nothing is sent for a while; then one call finds out."""
+    def _count_failures(self, kind: Kind, answer: Answer) -> None:
+        """After several outages in a row nothing is sent for a while; then one call finds out."""
         if not isinstance(answer, NotReached):
-            self._failures, self._closed_until_s = 0, 0.0
+            if kind is not Kind.CLAIM:  # which asks nothing of the platform
+                self._failures, self._closed_until_s = 0, 0.0
+            return
+        self._note_error(answer.words)
+        if not answer.is_outage:
             return
         self._failures += 1
-        self._note_error(answer.words)
         if self._failures >= _FAILURES_TO_BREAK:
             self._closed_until_s = self._now().boot_s + _BREAK_S
 

@@ -40,8 +40,6 @@ from jobs.records import (
 
 BACK_OFF_S, BACK_OFF_CAP_S = 5.0, 600.0
 _LOOK_S, _LOOK_CAP_S = 1.0, 120.0
-# A time to wait for that lies further ahead than any back-off was set before the clock was turned back.
-_FARTHEST_DUE_S = 1.5 * BACK_OFF_CAP_S
 
 
 class Kind(StrEnum):
@@ -124,7 +122,17 @@ def is_due(record: JobRecord, now: Moment) -> bool:
     if record.due is None:
         return True
     ahead_s = (record.due - now.at).total_seconds()
-    return ahead_s <= 0 or ahead_s > _FARTHEST_DUE_S
+    # What lies further ahead than it was ever set was set before the clock was turned back.
+    longest_s = _back_off_s(record.tries) if record.tries else _look_again_s(record.clean_looks)
+    return ahead_s <= 0 or ahead_s > longest_s
+
+
+def _back_off_s(tries: int) -> float:
+    return float(min(BACK_OFF_CAP_S, BACK_OFF_S * 2.0 ** min(tries - 1, 10)))
+
+
+def _look_again_s(looks: int) -> float:
+    return float(min(_LOOK_CAP_S, _LOOK_S * 2.0 ** min(looks, 10)))
 
 
 def intend(record: JobRecord, now: Moment) -> JobRecord:
@@ -155,11 +163,10 @@ def step(record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter:
         jitter: 0 to 1, spreads the back-off of many jobs.
     """
     match answer:
-        case NotReached(words):
-            return _hold(record, words, now, jitter)
+        case NotReached():
+            return _hold(record, answer, now, jitter)
         case Stopped():
-            cancel = record.cancel
-            return _end(record, JobState.CANCELLED, f"cancelled by {cancel.by}" if cancel else "cancelled", now)
+            return _end(record, JobState.CANCELLED, _cancelled_words(record), now)
         case Accepted():
             return _at(record, Step.MANIFEST_ASSET).told(now.at, "taken in hand by a worker")
         case Refused(words) if record.step is Step.CLAIM:
@@ -204,14 +211,15 @@ def _reached(record: JobRecord) -> JobRecord:
     return record if not record.tries else record.changed(tries=0, due=None, error="")
 
 
-def _hold(record: JobRecord, words: str, now: Moment, jitter: float) -> JobRecord:
-    """The platform cannot be reached: no job fails by that."""
-    tries = record.tries + 1
-    wait_s = min(BACK_OFF_CAP_S, BACK_OFF_S * 2.0 ** min(tries - 1, 10)) * (0.5 + 0.5 * jitter)
+def _hold(record: JobRecord, answer: NotReached, now: Moment, jitter: float) -> JobRecord:
+    """The platform cannot be reached or read: no job fails by that."""
+    tries, words = record.tries + 1, answer.words
+    wait_s = _back_off_s(tries) * (0.5 + 0.5 * jitter)
     # Nothing was sent, so a written intent is taken back; a doubt stays a doubt.
     phase = Phase.READY if record.phase is Phase.INTENT else record.phase
     held = record.changed(phase=phase, tries=tries, due=now.at + timedelta(seconds=wait_s), error=words)
-    return held.told(now.at, "waiting for the platform", words) if tries == 1 else held
+    what = "waiting for the platform" if answer.is_outage else "it did not work; trying again"
+    return held.told(now.at, what, words) if tries == 1 else held
 
 
 def _end(record: JobRecord, state: JobState, words: str, now: Moment) -> JobRecord:
@@ -219,10 +227,16 @@ def _end(record: JobRecord, state: JobState, words: str, now: Moment) -> JobReco
     return ended.changed(step=Step.DONE).told(now.at, state.value, words)
 
 
+def _cancelled_words(record: JobRecord) -> str:
+    words = f"cancelled by {record.cancel.by}" if record.cancel else "cancelled"
+    # Nobody has counted it, and it looks like any other result.
+    return f"{words}; the result asset {record.ids.result} is left, not counted" if record.ids.result else words
+
+
 def _fail(record: JobRecord, words: str, now: Moment) -> JobRecord:
     """An end in which `step` still says what may be tried again; DONE when nothing may."""
     if record.cancel is not None:
-        return _end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}", now)
+        return _end(record, JobState.CANCELLED, _cancelled_words(record), now)
     failed = record.changed(
         state=JobState.FAILED, phase=Phase.READY, ended=now.at, due=None, tries=0, intent=None, error=words
     )
@@ -251,7 +265,10 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
     is_run = record.step is Step.RUN
     window_s = policy.settle.run_window_s if is_run else policy.settle.asset_window_s
     waited_s = now.seconds_since(record.intent) if record.intent else 0.0
-    wait_s = min(_LOOK_S * 2.0 ** min(looks, 10), _LOOK_CAP_S, window_s / max(policy.settle.clean_looks, 1))
+    if waited_s < 0 or record.intent is None:
+        # The clock was turned back over a restart of the machine: the window begins anew, or it would never end.
+        record, waited_s = record.changed(intent=now), 0.0
+    wait_s = min(_look_again_s(looks), window_s / max(policy.settle.clean_looks, 1))
     looked = record.changed(
         phase=Phase.SETTLING, clean_looks=looks, tries=0, error="", due=now.at + timedelta(seconds=wait_s)
     )

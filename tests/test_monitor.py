@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import StoreBusyError
+from core.errors import PlatformError, StoreBusyError
 from core.platforms.base import RunState
 from core.settings import Settings
 from jobs import submission
@@ -181,6 +181,105 @@ def test_a_cancelled_doubt_stops_what_it_finds(bench):
     submission.cancel(bench.store, job_id, "ben", START)
     bench.until(job_id, JobState.CANCELLED)
     assert len(bench.runner.stopped) == 1
+
+
+def lose_inputs(bench: Bench, job_id: str) -> None:
+    with bench.store._db.write() as turn:
+        turn.delete(f"input/{job_id}")
+
+
+@pytest.mark.parametrize("outcome", ["made", "lost"])
+def test_a_run_is_stopped_though_its_inputs_are_lost(bench, outcome):
+    job_id = bench.launch()
+    outcomes = ["made", "made", outcome]
+    bench.runner.outcome = lambda _: outcomes.pop(0) if outcomes else "made"
+    bench.runner.run_s, bench.runner.lag_s = 1e9, 20.0
+    bench.monitor.run_pass()
+    lose_inputs(bench, job_id)
+    submission.cancel(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.CANCELLED)
+    assert bench.runner.stopped == {bench.store.get(job_id).ids.run}
+
+
+def test_a_cancelled_job_names_the_result_that_nobody_counted(bench):
+    job_id = bench.launch()
+    right = bench.runner.capture
+
+    def capture(request):
+        submission.cancel(bench.store, job_id, "ben", START)
+        return right(request)
+
+    bench.runner.capture = capture
+    bench.until(job_id, JobState.CANCELLED)
+    record = bench.store.get(job_id)
+    assert record.ids.result
+    assert record.error.startswith(f"cancelled by ben; the result asset {record.ids.result}")
+
+
+def test_a_result_that_vanished_before_the_count_is_captured_again_on_request(bench):
+    job_id = bench.launch()
+    gone: list[str] = []
+
+    def get_asset(asset_id):
+        record = bench.store.get(job_id)
+        if record.step is Step.COUNT and not gone:
+            gone.append(asset_id)
+            bench.runner.things = [thing for thing in bench.runner.things if thing.id != asset_id]
+        return look(asset_id)
+
+    look, bench.runner.get_asset = bench.runner.get_asset, get_asset
+    bench.until(job_id, JobState.FAILED)
+    record = bench.store.get(job_id)
+    assert (record.step, record.ids.result, record.surplus) == (Step.CAPTURE, None, tuple(gone))
+    assert "no such asset any more" in record.error
+    submission.retry(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.SUCCEEDED)
+    assert bench.runner.count("run", record.token) == 1
+
+
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.PREPARING])
+def test_a_busy_queue_ends_no_job(bench, monkeypatch, state):
+    job_id = bench.launch()
+    bench.store.set_paused("ben")
+    if state is JobState.PREPARING:
+        bench.monitor.run_pass()
+    assert bench.store.get(job_id).state is state
+    bench.store.set_paused("")
+
+    def busy(_):
+        raise StoreBusyError("the database is locked")
+
+    monkeypatch.setattr(bench.monitor, "_open_launch", busy)
+    bench.monitor.run_pass()
+    record = bench.store.get(job_id)
+    assert (record.state, record.error) == (state, "the database is locked")
+    monkeypatch.undo()
+    bench.until(job_id, JobState.SUCCEEDED)
+
+
+def test_only_outages_keep_other_jobs_from_being_sent(bench, monkeypatch):
+    bad = [bench.launch(f"bad{i}") for i in range(8)]
+    bench.until(bad[-1], JobState.RUNNING)
+
+    def unreadable(run_id):
+        raise PlatformError("the answer is rubbish")
+
+    monkeypatch.setattr(bench.runner, "run_status", unreadable)
+    bench.clock.s += 60.0
+    bench.monitor.run_pass()
+    good = bench.launch("good")
+    bench.monitor.run_pass()
+    assert bench.store.get(good).state is JobState.RUNNING
+    assert {"it did not work; trying again"} == {bench.store.get(i).events[-1].what for i in bad}
+
+
+def test_taking_jobs_in_hand_does_not_hide_an_outage(bench):
+    bench.runner.outcome = lambda _: "down"
+    for number in range(12):
+        bench.launch(f"d{number}")
+    bench.monitor.run_pass()
+    assert bench.runner.calls == 5
+    assert "cannot be reached" in bench.store.worker_status().waiting
 
 
 def test_the_pause_holds_effects_and_nothing_else(bench):

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core.platforms.base import RunState
+from core.platforms.base import RunState, SettlePolicy
 from core.settings import Settings
 from jobs import protocol
+from jobs.call_answers import Seen
 from jobs.monitor import Monitor
 from jobs.protocol import Kind
 from jobs.records import JobRecord, JobState, Moment, Phase, Step
@@ -286,9 +287,20 @@ def test_the_wall_clock_cannot_cut_the_window_short():
 
 def test_a_clock_turned_back_does_not_hold_a_job_for_ever():
     now = Clock()()
-    record = a_record().changed(due=now.at.replace(year=2030))
-    assert protocol.is_due(record, now)
-    assert not protocol.is_due(record.changed(due=Clock(60.0)().at), now)
+    for record in (a_record(tries=1), a_record(phase=Phase.SETTLING, clean_looks=2)):
+        for ahead_s, due in ((1e9, True), (60.0, True), (3.0, False)):
+            assert protocol.is_due(record.changed(due=Clock(ahead_s)().at), now) is due
+
+
+def test_a_clock_turned_back_over_a_restart_begins_the_window_anew():
+    policy = protocol.Policy(SettlePolicy(0.0, 30.0, 2))
+    later = Moment(at=Clock(86400.0)().at, boot_id="before", boot_s=5.0)
+    record = a_record(state=JobState.LAUNCHING, step=Step.RUN, phase=Phase.SETTLING, intent=later)
+    for s in range(0, 90, 10):
+        if record.phase is Phase.SETTLING:
+            record = protocol.step(record, Seen(()), Clock(float(s))(), policy)
+            assert record.phase is Phase.SETTLING or s >= 30
+    assert record.phase is Phase.READY
 
 
 def test_an_intent_that_is_read_back_is_never_sent():
