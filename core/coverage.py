@@ -1,27 +1,40 @@
 """What a finished conversion delivered, row by row, counted in the captured asset.
 
-A converter's exit code and its own report do not count: a row is delivered when its pick file is there, is whole, and
-holds at least one point.
+A converter's exit code and its word that all went well do not count. A row is delivered when the result holds its pick
+file, whole, as a file of its own, made from the manifest that was sent, with the points of the row's own track where
+the image had them when the mapping was checked.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from core.errors import NotFoundError
+import numpy as np
+
+from core.errors import InputError, NotFoundError, PlatformError, StateError, UnavailableError, UnclearError
+from core.geometry import level0_to_image_ras_um
+from core.manifest import read_csv, write_csv
 from core.manifest.rows import ManifestRow
-from core.models import Asset
+from core.models import Asset, ImageFrame, Points
+from core.neuroglancer import read_state
+from core.pick_files import older_pick_path, pick_path, read_picks
 from core.platforms.base import Entry
 
 DELIVERED, MISSING = "delivered", "missing"
-MAX_PICK_BYTES = 16 * 1024 * 1024
+MANIFEST = "manifest.csv"
+"""The converter's copy of the manifest it worked by."""
 REPORT = "coverage.json"
-"""The converter's own report; only the reasons in it are used."""
+"""The converter's own report: it can speak against a row, never for one."""
+_MAX_BYTES = 16 * 1024 * 1024
+_MAX_STATE_BYTES = 64 * 1024 * 1024
 _MAX_REASON = 500
-_FARTHEST_UM = 1e9
+_NEAR_UM = 0.1
+"""Picks and track may differ by rounding; the smallest mistake in a frame, half a voxel, is nine times this."""
 
 
 class ResultReader(Protocol):
@@ -58,138 +71,266 @@ class Coverage:
     rows: tuple[RowCoverage, ...]
 
 
-def pick_paths(row: ManifestRow) -> tuple[str, ...]:
-    """Where a converter puts the row's picks, relative to its results: today's name, then an older version's.
+@dataclass(frozen=True, slots=True, eq=False)
+class Launched:
+    """What was launched, as the launcher keeps it: what a result is held against."""
 
-    Empty when the row's names cannot be those of files.
-    """
-    folders = (row.mouseid, row.recording, row.ephys_collection)
-    if not all(is_file_name(name) for name in folders):
-        return ()
-    shank = "" if row.histology_shank is None else f"_shank{row.histology_shank + 1}"
-    names = [f"xyz_picks{shank}_image_space.json"]
-    if row.histology_shank != row.ephys_shank:
-        # One shank of a split probe, alone in its folder: converters before 0.4 knew no shank for it.
-        names.append("xyz_picks_image_space.json")
-    return tuple("/".join((*folders, name)) for name in names)
+    tracks_level0_zyx: Mapping[str, Points]
+    """The points of every layer of the state, (n, 3), by the layer's name."""
+    frame: ImageFrame | None = None
+    """The image's geometry when the mapping was checked; None when it was not known."""
+    converter_version: str = ""
 
 
-def is_file_name(name: str) -> bool:
-    """Whether a text from outside can be the name of one file or folder."""
-    return 0 < len(name.encode(errors="replace")) <= 200 and name not in (".", "..") and name.isprintable() and (
-        "/" not in name and name == name.strip()
-    )  # fmt: skip
+def what_was_launched(state: bytes, frame: ImageFrame | None, converter_version: str) -> Launched:
+    """What a result is held against, from the bytes of the state that was sent."""
+    try:
+        layers = read_state(state, limit_bytes=_MAX_STATE_BYTES).layers
+    except StateError:
+        layers = ()  # then no row's track can be found in it, and each says so
+    return Launched({layer.name: layer.points_level0_zyx for layer in layers}, frame, converter_version)
 
 
-def count_coverage(rows: Sequence[ManifestRow], reader: ResultReader, asset: Asset) -> Coverage:
+def count_coverage(
+    rows: Sequence[ManifestRow], reader: ResultReader, asset: Asset, launched: Launched | None = None
+) -> Coverage:
     """Count which rows of a manifest a captured asset holds.
 
     Args:
-        rows: The manifest as launched.
+        rows: The manifest as sent.
         reader: Reads the captured asset.
         asset: The captured asset.
+        launched: What else was sent and checked; without it, manifest and points are not compared.
 
     Raises:
-        PlatformError: the asset could not be looked at, so nothing can be said.
+        UnavailableError, UnclearError: the platform does not answer, so nothing can be said.
     """
     look = _Look(reader, asset)
-    reasons = _reasons(look)
+    said = _report(look)
+    changed = _manifest_faults(rows, look) if launched is not None else {}
+    version = "" if launched is None else launched.converter_version
+    paths = {pick_path(row) for row in rows}
     counted: list[RowCoverage] = []
-    taken: dict[str, str] = {}
-    for row in rows:
-        file, why = _find(row, look, taken)
-        if file:
-            taken[file] = row.histology_track_id
-        elif told := reasons.get(
-            _key(row.histology_track_id, row.recording, row.ephys_collection, row.histology_shank)
-        ):
-            why = f"{why}; the converter says: {told}"
-        status = DELIVERED if file else MISSING
+    taken = _Taken()
+    for number, row in enumerate(rows):
+        try:
+            path = _path(row, look, version, paths)
+            fault = _fault(row, path, look, taken, launched)
+            why = changed.get(number, "") or fault or _spoken_against(row, path, said)
+        except (UnavailableError, UnclearError):
+            raise
+        except InputError as error:
+            why = _with_reason(error.message, row, said)
+        except PlatformError as error:
+            why = f"its file cannot be read: {error}"
         counted.append(
             RowCoverage(
                 row.histology_track_id,
                 row.recording,
                 row.ephys_collection,
                 row.ephys_shank,
-                status,
-                "" if file else why,
+                MISSING if why else DELIVERED,
+                _plain(why),
             )
         )
     delivered = sum(row.status == DELIVERED for row in counted)
     return Coverage(len(rows), delivered, tuple(counted))
 
 
+# --- the row's file -----------------------------------------------------------------------------
+
+
 @dataclass(slots=True)
 class _Look:
-    """Looks into one asset, listing each folder once."""
+    """Looks into one asset, listing each folder once. What is reached through a link is not in it."""
 
     reader: ResultReader
     asset: Asset
     _listed: dict[str, Mapping[str, Entry]] = field(default_factory=dict)
 
     def file(self, path: str) -> Entry | None:
+        entry = self._entry(path)
+        return None if entry is None or entry.is_folder else entry
+
+    def _entry(self, path: str) -> Entry | None:
         folder, _, name = path.rpartition("/")
+        if folder and ((parent := self._entry(folder)) is None or not parent.is_folder):
+            return None
         if folder not in self._listed:
             try:
                 self._listed[folder] = {e.name: e for e in self.reader.list_folder(self.asset, folder)}
             except NotFoundError:
                 self._listed[folder] = {}
         entry = self._listed[folder].get(name)
-        return None if entry is None or entry.is_folder else entry
+        return None if entry is None or entry.is_link else entry
 
     def read(self, path: str) -> bytes:
-        return self.reader.read_file(self.asset, path, MAX_PICK_BYTES)
+        """Raises InputError when it is too large to be what it should be."""
+        entry = self.file(path)
+        if entry is not None and entry.size is not None and entry.size > _MAX_BYTES:
+            raise InputError(f"{path} is too large")
+        return self.reader.read_file(self.asset, path, _MAX_BYTES)
 
 
-def _find(row: ManifestRow, look: _Look, taken: Mapping[str, str]) -> tuple[str, str]:
-    """The row's pick file, or "" and the reason."""
-    paths = pick_paths(row)
-    if not paths:
-        return "", "its mouse, recording or stream cannot be the name of a folder"
-    path = next((path for path in paths if look.file(path) is not None), None)
-    if path is None:
-        return "", f"{paths[0]} is not in the result"
-    if path in taken:
-        return "", f"{path} holds one track, and it is counted for {taken[path]}"
-    fault = _fault(path, look)
-    return ("", f"{path} {fault}") if fault else (path, "")
+@dataclass(slots=True)
+class _Taken:
+    """Which row each file, and each content, is counted for."""
+
+    files: dict[str, ManifestRow] = field(default_factory=dict)
+    contents: dict[bytes, ManifestRow] = field(default_factory=dict)
 
 
-def _fault(path: str, look: _Look) -> str:
-    entry = look.file(path)
-    if entry is not None and entry.size is not None and entry.size > MAX_PICK_BYTES:
-        return "is too large for a pick file"
+def _path(row: ManifestRow, look: _Look, version: str, paths: set[str]) -> str:
+    """Where the row's picks are. Raises InputError when they are nowhere."""
+    path = pick_path(row)
+    if not path:
+        raise InputError("its mouse, recording or stream cannot be the name of a folder")
+    if look.file(path) is not None:
+        return path
+    older = older_pick_path(row, version)
+    if older and older not in paths and look.file(older) is not None:
+        return older
+    raise InputError(f"{path} is not in the result as a file of its own")
+
+
+def _fault(row: ManifestRow, path: str, look: _Look, taken: _Taken, launched: Launched | None) -> str:
+    """What is wrong with the row's pick file; "" when nothing is, and the file is taken by the row then.
+
+    Raises:
+        InputError: the file cannot be this row's picks at all.
+    """
+    if path in taken.files:
+        raise InputError(f"{path} holds one track, and it is counted for {taken.files[path].histology_track_id}")
+    data = look.read(path)
     try:
-        picks = json.loads(look.read(path))["xyz_picks"]
-    except NotFoundError:
-        return "is listed but cannot be read"
-    except (ValueError, RecursionError, KeyError, TypeError):
-        return "is empty, cut short or no pick file"
-    if not isinstance(picks, list) or not picks:
-        return "holds no points"
-    return "" if all(_is_point(point) for point in picks) else "holds a point that is no place"
+        picks_image_ras_um = read_picks(data)
+    except InputError as error:
+        raise InputError(f"{path} {error.message}") from error
+    if launched is not None and (why := _differs(row, picks_image_ras_um, launched)):
+        return f"{path} {why}"
+    twin = taken.contents.setdefault(hashlib.sha256(data).digest(), row)
+    if twin is not row and not _same_points(row, twin, launched):
+        return f"{path} holds the same points as the file counted for {twin.histology_track_id}"
+    taken.files[path] = row
+    return ""
 
 
-def _is_point(point: object) -> bool:
-    if not isinstance(point, list) or len(point) != 3 or any(isinstance(value, bool) for value in point):
-        return False
-    return all(isinstance(value, int | float) and abs(value) < _FARTHEST_UM for value in point)
+def _differs(row: ManifestRow, picks_image_ras_um: Points, launched: Launched) -> str:
+    """How the picks differ from the row's track as it was launched, or ""."""
+    track = launched.tracks_level0_zyx.get(row.histology_track_id)
+    if track is None:
+        return "cannot be compared: the state that was launched has no such track"
+    if len(track) != len(picks_image_ras_um):
+        return f"holds {len(picks_image_ras_um)} points; the track has {len(track)}"
+    if launched.frame is None:
+        return ""
+    away_um = _distance_um(picks_image_ras_um, track, launched.frame)
+    if away_um <= _NEAR_UM:
+        return ""
+    for name, other in launched.tracks_level0_zyx.items():
+        if len(other) == len(track) and _distance_um(picks_image_ras_um, other, launched.frame) <= _NEAR_UM:
+            return f"holds the points of track {name}"
+    return (
+        f"holds points up to {away_um:.3g} um from where the track lies in the image that was checked: "
+        "the image's geometry or the track was changed after the check"
+    )
 
 
-def _key(track: object, recording: object, stream: object, shank: object) -> tuple[str, str, str, str]:
-    return str(track), str(recording), str(stream), "" if shank is None else str(shank)
+def _distance_um(picks_image_ras_um: Points, track_level0_zyx: Points, frame: ImageFrame) -> float:
+    return float(np.abs(level0_to_image_ras_um(track_level0_zyx, frame) - picks_image_ras_um).max())
 
 
-def _reasons(look: _Look) -> dict[tuple[str, str, str, str], str]:
-    """The converter's own reasons by row; none when its report is not there or not readable."""
-    if look.file(REPORT) is None:
-        return {}
+def _same_points(row: ManifestRow, other: ManifestRow, launched: Launched | None) -> bool:
+    """Whether two rows must have the same picks: they are of one track, or of two drawn alike."""
+    names = (row.histology_track_id, other.histology_track_id)
+    if launched is None or names[0] == names[1]:
+        return names[0] == names[1]
+    return np.array_equal(launched.tracks_level0_zyx[names[0]], launched.tracks_level0_zyx[names[1]])
+
+
+# --- the manifest it was made from, and what the converter says -------------------------------------
+
+
+def _manifest_faults(rows: Sequence[ManifestRow], look: _Look) -> dict[int, str]:
+    """Why rows cannot be trusted, by their number: the converter worked by another manifest than the one sent."""
+    everywhere = range(len(rows))
     try:
-        rows = json.loads(look.read(REPORT))["rows"]
-        return {
-            _key(row["track"], row["recording"], row["collection"], row.get("shank")): str(row["reason"])[:_MAX_REASON]
-            for row in rows
-            if row.get("reason")
-        }
-    except (NotFoundError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return {}
+        if look.file(MANIFEST) is None:
+            return {number: f"the result has no {MANIFEST}: nothing tells what was converted" for number in everywhere}
+        used = Counter(read_csv(look.read(MANIFEST)).rows)
+    except (UnavailableError, UnclearError):
+        raise
+    except (InputError, PlatformError) as error:
+        return {number: f"the result's {MANIFEST} cannot be read: {error.message}" for number in everywhere}
+    faults = {}
+    for number, row in enumerate(read_csv(write_csv(rows)).rows):
+        if used[row] > 0:
+            used[row] -= 1
+        else:
+            faults[number] = f"the manifest was changed before the conversion: the result's {MANIFEST} has no such row"
+    if surplus := +used:
+        # Whatever was changed, rows that nobody launched make the whole result another one.
+        told = f"the manifest was changed before the conversion: {surplus.total()} of its rows were never launched"
+        faults = {number: faults.get(number, told) for number in everywhere}
+    return faults
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the converter says of one row."""
+
+    track: str
+    place: tuple[str, str, str]
+    """Recording, stream and shank."""
+    done: bool
+    reason: str
+    file: str
+
+
+def _report(look: _Look) -> tuple[_Said, ...]:
+    """The converter's own report; nothing when it is not there or not readable."""
+    try:
+        if look.file(REPORT) is None:
+            return ()
+        return tuple(
+            _Said(
+                str(row["track"]),
+                _place(row["recording"], row["collection"], row.get("shank")),
+                bool(row.get("done", not row.get("reason"))),
+                str(row.get("reason") or "")[:_MAX_REASON],
+                str(row.get("file") or ""),
+            )
+            for row in json.loads(look.read(REPORT))["rows"]
+        )
+    except (UnavailableError, UnclearError):
+        raise
+    except (PlatformError, InputError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return ()
+
+
+def _spoken_against(row: ManifestRow, path: str, said: Sequence[_Said]) -> str:
+    for one in said:
+        if one.file == path and one.track != row.histology_track_id:
+            return f"{path} holds track {one.track[:_MAX_REASON]}, the converter says"
+        if _is_of(one, row) and not one.done:
+            return f"the converter says: {one.reason or 'it was not done'}"
+    return ""
+
+
+def _with_reason(why: str, row: ManifestRow, said: Sequence[_Said]) -> str:
+    reason = next((one.reason for one in said if _is_of(one, row) and one.reason), "")
+    return f"{why}; the converter says: {reason}" if reason else why
+
+
+def _is_of(said: _Said, row: ManifestRow) -> bool:
+    place = _place(row.recording, row.ephys_collection, row.histology_shank)
+    return (said.track, said.place) == (row.histology_track_id, place)
+
+
+def _place(recording: object, stream: object, shank: object) -> tuple[str, str, str]:
+    return str(recording), str(stream), "" if shank is None else str(shank)
+
+
+def _plain(text: str) -> str:
+    """Text that can be kept: a result's files may hold half characters."""
+    return text.encode(errors="replace").decode()

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from core import atomic_files, geometry, manifest
-from core.coverage import REPORT, is_file_name, pick_paths
+from core.coverage import MANIFEST, REPORT
 from core.errors import InputError, TrackmapperError
 from core.manifest.rows import ManifestRow
 from core.models import AnnotationLayer, ImageFrame, ImageLayer, Points, Severity, State
 from core.neuroglancer import read_state
+from core.pick_files import is_file_name, pick_path
 
 NAME = "image-space"
 VERSION = "1"
@@ -98,7 +99,7 @@ def convert(data: Path, results: Path, manifest_path: str, state_path: str, *, s
     frame, no_frame = _frame(data, state, say)
     states: dict[str, State | str] = {state.stem: state}
     results.mkdir(parents=True, exist_ok=True)
-    atomic_files.write_file(results / "manifest.csv", manifest_bytes)
+    atomic_files.write_file(results / MANIFEST, manifest_bytes)
 
     outcomes: list[Outcome] = []
     taken: dict[str, str] = {}
@@ -125,11 +126,11 @@ def convert(data: Path, results: Path, manifest_path: str, state_path: str, *, s
 
 
 def _convert_row(row: ManifestRow, state: State, frame: ImageFrame, results: Path, taken: dict[str, str]) -> Outcome:
-    paths = pick_paths(row)
-    if not paths or not is_file_name(row.histology_track_id):
+    path = pick_path(row)
+    if not path or not is_file_name(row.histology_track_id):
         raise InputError("its mouse, recording, stream or track cannot be the name of a file")
-    if paths[0] in taken:
-        raise InputError(f"the row of track {taken[paths[0]]} writes the same file")
+    if path in taken:
+        raise InputError(f"the row of track {taken[path]} writes the same file")
     if row.annotation_format.lower() != "json":
         raise InputError("its annotation_format is not json")
     layer = _layer(state, row.histology_track_id)
@@ -141,8 +142,8 @@ def _convert_row(row: ManifestRow, state: State, frame: ImageFrame, results: Pat
     shank = "" if row.histology_shank is None else f"_shank{row.histology_shank + 1}"
     _write(results / row.mouseid / "track_data" / "spim" / f"{row.histology_track_id}{shank}.json", track)
     # The pick file comes last: it is what counts as delivered.
-    _write(results / paths[0], {"xyz_picks": points_image_ras_um.tolist()})
-    return Outcome(row, file=paths[0], points=len(points_image_ras_um))
+    _write(results / path, {"xyz_picks": points_image_ras_um.tolist()})
+    return Outcome(row, file=path, points=len(points_image_ras_um))
 
 
 def _layer(state: State, name: str) -> AnnotationLayer:

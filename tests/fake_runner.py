@@ -7,12 +7,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 from typing import Any
 
-from core.coverage import pick_paths
 from core.errors import NoSuchJobError, NotFoundError, RefusedError, StaleRecordError, UnavailableError, UnclearError
+from core.manifest import write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset
+from core.pick_files import pick_path
 from core.platforms.base import (
     CaptureRequest,
     Entry,
@@ -42,6 +44,21 @@ class Clock:
         return Moment(at=START + timedelta(seconds=self.s), boot_id="boot", boot_s=self.s)
 
 
+def a_state(rows: int) -> bytes:
+    """A state in which track i is the one point i, 2, 3."""
+    axes = {axis: [1e-6, "m"] for axis in "zyx"}
+    layers = [
+        {
+            "type": "annotation",
+            "name": f"track {i}",
+            "source": {"url": "local://annotations", "transform": {"outputDimensions": axes}},
+            "annotations": [{"type": "point", "id": "1", "point": [i, 2, 3]}],
+        }
+        for i in range(rows)
+    ]
+    return json.dumps({"dimensions": axes, "layers": layers}).encode()
+
+
 def a_launch(token: str, rows: int = 2) -> Launch:
     """A launch of some rows, as submission would make it."""
     manifest = tuple(
@@ -51,8 +68,8 @@ def a_launch(token: str, rows: int = 2) -> Launch:
     mounts = (Mount(MANIFEST_ID, "m"), Mount(STATE_ID, "s"), Mount("sorted", "sorted"))
     return Launch(
         rows=manifest,
-        manifest=InputAsset(token, f"m_{token}", {"manifest.csv": b"csv"}, ("t",), "manifest"),
-        state=InputAsset(token, f"s_{token}", {"state.json": b"{}"}, ("t",), "state"),
+        manifest=InputAsset(token, f"m_{token}", {"manifest.csv": write_csv(manifest)}, ("t",), "manifest"),
+        state=InputAsset(token, f"s_{token}", {"state.json": a_state(rows)}, ("t",), "state"),
         run_request=RunRequest(token, f"r_{token}", mounts, {"manifest": "m/manifest.csv"}),
         capture_request=CaptureRequest(token, RUN_ID, f"c_{token}", ("t",), "", {"manifest": MANIFEST_ID}, (STATE_ID,)),
     )
@@ -90,11 +107,13 @@ class FakeRunner:
     asset_state: str = "ready"
     down: Callable[[], bool] = lambda: False
     name: str = "fake"
+    platform_id: str = "the fake"
     converter: str = "image-space"
     converter_version: str = "1"
     settle: SettlePolicy = field(default_factory=lambda: SettlePolicy(60.0, 120.0, 3))
     things: list[Thing] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
+    forbidden: set[str] = field(default_factory=set)
     launches: dict[str, Launch] = field(default_factory=dict)
     calls: int = 0
 
@@ -127,6 +146,8 @@ class FakeRunner:
 
     def start_run(self, request: RunRequest) -> str:
         assert not [m for m in request.mounts if m.asset_id.startswith("@")]
+        if request.token in self.forbidden:
+            raise RefusedError("it was stopped before it started")
         return self._effect("run", request.token, request.name).id
 
     def capture(self, request: CaptureRequest) -> Asset:
@@ -176,14 +197,23 @@ class FakeRunner:
         self._ask()
         self.stopped.add(run_id)
 
+    def forbid_run(self, token: str) -> None:
+        self._ask()
+        self.forbidden.add(token)
+        for thing in self.things:
+            if thing.token == token and thing.id.startswith("run-") and thing.made_s > self.clock.s:
+                thing.token, thing.made_s, thing.visible_s = "", inf, inf  # it was on its way, and never arrives
+
     def list_results(self, run_id: str, path: str = "") -> tuple[Entry, ...]:
         self._ask()
         return (Entry("output", False), *(() if self.delivered < 0 else (Entry("700001", True),)))
 
     def _files(self, asset: Asset) -> dict[str, bytes]:
         token = next(t.token for t in self.things if t.id == asset.id)
-        rows = a_launch(token).rows[: max(self.delivered, 0)]
-        return {pick_paths(row)[0]: json.dumps({"xyz_picks": [[1.0, 2.0, 3.0]]}).encode() for row in rows}
+        launch = a_launch(token)
+        picks = [json.dumps({"xyz_picks": [[float(i), 2.0, 3.0]]}).encode() for i in range(len(launch.rows))]
+        files = {pick_path(row): data for row, data in zip(launch.rows, picks, strict=True)}
+        return {**launch.manifest.files, **dict(list(files.items())[: max(self.delivered, 0)])}
 
     def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
         self._ask()
