@@ -1,6 +1,6 @@
 # One command per chore. Everything lives in .venv and .build; nothing outside the checkout is touched
 # (but Debian's chromium, which `make test` installs when root and missing).
-.PHONY: setup setup-test demo test quick browser-test bench lint format docs lock clean
+.PHONY: setup setup-test demo test quick bench pictures lint format docs lock clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -41,6 +41,9 @@ quick: setup-test ## the tests without browser and kill campaigns
 
 bench: setup-test ## print the figures of docs/architecture.md
 	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/python -m tests.bench
+
+pictures: setup-test ## take the README's screenshots anew
+	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/python -m tests.pictures
 
 format: setup-test ## put the code in the house's form
 	$(BIN)/ruff check --fix .

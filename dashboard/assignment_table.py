@@ -17,7 +17,8 @@ from dashboard.state import Opened, Session
 from dashboard.tables import COMPACT, SIGNED, SWATCH, TITLED, native, sync
 from dashboard.theme import SEVERITY_WORDS
 
-TABLE_HEIGHT = 380
+HEADER_PX, ROW_PX, MOST_ROWS = 62, 37, 20
+"""Beyond so many rows the table scrolls."""
 TITLES = {
     "color": "",
     "track": "Track",
@@ -65,6 +66,11 @@ def frame(session: Session) -> pd.DataFrame:
         columns["suggestion"].append(suggestion_words(session, assignment.track))
         columns["problems"].append(worst.get(row.id, "✓ ok" if assignment.include else EMPTY))
     return pd.DataFrame(columns, index=[row.id for row in session.rows]).astype({"include": bool})
+
+
+def table_height(session: Session) -> int:
+    """Pixels for the rows a state opens with and one more: set once, so that nothing jumps while a person edits."""
+    return HEADER_PX + ROW_PX * min(max(len(session.rows), 4) + 1, MOST_ROWS)
 
 
 def problem_words(session: Session) -> dict[str, str]:
@@ -146,7 +152,7 @@ class AssignmentTable:
             stylesheets=[COMPACT],
             titles=TITLES,
             widths=WIDTHS,
-            height=TABLE_HEIGHT,
+            height=table_height(session),
             sizing_mode="stretch_width",
             layout="fit_data_fill",
             selectable=1,
@@ -179,6 +185,7 @@ class AssignmentTable:
         """Show another state."""
         if self._session.opened is not None:
             self.view.editors = editors(self._session.opened)
+        self.view.height = table_height(self._session)
         self.view.value = frame(self._session)
 
     def sync(self) -> None:

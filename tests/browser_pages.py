@@ -138,9 +138,13 @@ def cell(page: Page, column: str, row: int) -> Locator:
 
 
 def choose(page: Page, column: str, row: int, words: str) -> None:
-    """Pick an entry of a cell's list."""
-    cell(page, column, row).click()
-    page.locator(".tabulator-edit-list-item", has_text=words).first.click()
+    """Pick an entry of a cell's list; the answer to an earlier edit may close the list, then it is opened again."""
+    entry = page.locator(".tabulator-edit-list-item", has_text=words).first
+    for _ in range(8):
+        cell(page, column, row).click()
+        with contextlib.suppress(TimeoutError):
+            return entry.click(timeout=4_000)
+    raise AssertionError(f"{column} of row {row} does not offer {words!r}")
 
 
 def loopback_state(layers: list[dict[str, object]]) -> str:

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.browser
 
 def _rows(page) -> dict[str, int]:
     """Where each track stands in the mapping table."""
-    names = page.locator('.tabulator-cell[tabulator-field="track"]:visible').all()
-    return {name.inner_text(): number for number, name in enumerate(names)}
+    table = page.locator(".tabulator").first
+    names = table.locator('.tabulator-cell[tabulator-field="track"]').all_inner_texts()
+    return {name: number for number, name in enumerate(names)}
 
 
 def _wait_for(check, patience_s=120.0):
