@@ -141,7 +141,13 @@ def _stream_names(processor: Element, enabled: Sequence[Element], where: str) ->
         if "ADC" not in token and token not in tokens:
             tokens.append(token)
     if not tokens:
-        node = processor.get("nodeId") or processor.get("NodeId") or "?"
+        node = processor.get("nodeId") or processor.get("NodeId")
+        if node is None:
+            raise InputError(
+                "A processor in it has neither streams nor a number, so its probes' streams cannot be named.",
+                where=where,
+                cure="Take the settings.xml of the Record Node that recorded the probes.",
+            )
         tokens = [f"{node}.{index}" for index in range(len(enabled))]
     names: list[str] = []
     for index, element in enumerate(enabled):
@@ -170,6 +176,12 @@ def _custom_name(element: Element) -> str:
 
 def _read_probe(element: Element, name: str, where: str) -> Probe:
     part_number = _attribute(element, "probe_part_number", "probePartNumber")
+    if not part_number and not _attribute(element, "probe_serial_number", "probeSerialNumber"):
+        raise InputError(
+            "A probe in it has neither serial number nor part number.",
+            where=where,
+            cure="Take the settings.xml of the Record Node that recorded the probes.",
+        )
     features = _catalogue().get(part_number, {})
     shanks = _shanks_in_use(element, features, where)
     return Probe(

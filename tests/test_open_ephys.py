@@ -127,6 +127,8 @@ ENTITIES = (
         (b" " * (MAX_BYTES + 1), "bytes"),
         (b"<SETTINGS/>", "no Neuropixels probe"),
         (settings_xml(["ProbeA"], []), "no Neuropixels probe"),
+        (settings_xml([], ["<NP_PROBE/>"]), "neither serial number nor part number"),
+        (settings_xml([], [np_probe("1", "NP1000", SINGLE_SHANK)]).replace(b' nodeId="100"', b""), "cannot be named"),
         (settings_xml(["ProbeA"], [np_probe("1", "NP2014", {"CH0": "0:x"})]), "no bank and shank"),
         (settings_xml(["ProbeA"], [np_probe("1", "NP2014", {"CH0": "0:99999999999999"})]), "no bank and shank"),
         (settings_xml(["ProbeA"], [np_probe("1", "NP2020", {"CH0_9": "0"}, shank="9")]), "Shanks are 0 to 3"),
