@@ -230,6 +230,8 @@ class Sorting:
     reason: str
     """Why it is not ok, or ""."""
     streams: tuple[SortedStream, ...]
+    copy_of: str = ""
+    """Name of the sorting that is to be used instead: a better capture of the same computation."""
 
 
 class Role(StrEnum):
@@ -320,12 +322,11 @@ class SavedState:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Everything a platform has of a mouse. Each gap is a problem, never an exception."""
+    """Everything a platform has of a mouse, recordings oldest first. Each gap is a problem, never an exception."""
 
     id: str
     platform: str
     recordings: tuple[Recording, ...] = ()
-    """Oldest first."""
     stitched: tuple[Stitched, ...] = ()
     states: tuple[SavedState, ...] = ()
     problems: tuple[Problem, ...] = ()

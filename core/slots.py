@@ -11,12 +11,13 @@ _LETTERED = re.compile(r"(?:probe[-_ ]?)?([a-z])", re.ASCII | re.IGNORECASE)
 
 
 def usable_sortings(recording: Recording, stream: str | None = None) -> tuple[Sorting, ...]:
-    """Sortings that did not fail, are ready and, when `stream` is given, hold that stream."""
+    """Sortings that did not fail, are ready, no second copy and, when `stream` is given, hold that stream."""
     return tuple(
         sorting
         for sorting in recording.sortings
         if sorting.status is not SortingStatus.ERROR
         and sorting.asset.state == "ready"
+        and not sorting.copy_of
         and (stream is None or sorted_stream_of(sorting, stream) is not None)
     )
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from core.models import Asset, Problem, Recording, Role, Severity, SortingStatus
+from core.slots import usable_sortings
 from core.subjects.raw_assets import RawFacts, read_raw
 from core.subjects.recordings import build_recordings
 from core.subjects.sortings import read_sorting
@@ -163,6 +164,40 @@ def test_a_broken_oebin_costs_only_the_streams(mouse: Mouse):
     assert "structure.oebin" in told(recording.problems, "A14")
 
 
+def test_a_recording_without_structure_oebin_is_named(mouse: Mouse):
+    files = {path: data for path, data in raw_files().items() if not path.endswith(".oebin")}
+    mouse.raw(files=files | {"ecephys/ecephys_clipped/Record Node 104/experiment1/recording1/x": b""})
+    assert "structure.oebin" in told(mouse.only().problems, "A14")
+
+
+def test_an_oebin_of_any_record_node_will_do(mouse: Mouse):
+    files = raw_files()
+    files["ecephys/ecephys_clipped/Record Node 101/settings.xml"] = b"<SETTINGS/>"
+    mouse.raw(files=files)
+    assert "structure.oebin" not in told(mouse.only().problems, "A14")
+
+
+def test_a_recording_without_its_clipped_folder_is_named(mouse: Mouse):
+    mouse.raw(files={path: data for path, data in raw_files().items() if "ecephys_clipped" not in path})
+    problems = mouse.only().problems
+    assert "no ecephys_clipped" in told(problems, "A7")
+    assert [p.rule for p in problems].count("A7") == 1
+
+
+@pytest.mark.parametrize("file", ["subject.json", "session.json"])
+def test_metadata_of_another_mouse_must_be_confirmed(mouse: Mouse, file: str):
+    mouse.raw(files=raw_files() | {file: as_json({"subject_id": "999999"})})
+    found = [p for p in mouse.only().problems if p.rule == "A8"]
+    assert [p.severity for p in found] == [Severity.CONFIRM]
+    assert "999999" in found[0].message
+
+
+def test_metadata_of_this_mouse_is_silent(mouse: Mouse):
+    files = {"subject.json": as_json({"subject_id": "717381"}), "session.json": as_json({"subject_id": "717381"})}
+    mouse.raw(files=raw_files() | files)
+    assert mouse.only().problems[0].rule == "A2"
+
+
 def test_a_broken_session_json_is_a_problem(mouse: Mouse):
     mouse.raw(files=raw_files() | {"session.json": b"{"})
     assert "session.json" in told(mouse.only().problems, "A14")
@@ -273,6 +308,18 @@ def test_a_raw_without_sorting_is_listed(mouse: Mouse):
     assert told(mouse.only().problems, "A2")
 
 
+def test_a_second_capture_under_another_name_can_be_named_but_is_not_offered(mouse: Mouse):
+    raw = mouse.raw()
+    old, new = (f"{MAIN}_sorted_2024-04-10_{hour}-00-00" for hour in ("08", "09"))
+    mouse.sort(old, raw, provenance_computation="run-1", created=datetime(2026, 1, 1, tzinfo=UTC))
+    mouse.sort(new, raw, provenance_computation="run-1", created=datetime(2026, 1, 2, tzinfo=UTC))
+    recording = mouse.only()
+    assert {sorting.asset.name: sorting.copy_of for sorting in recording.sortings} == {old: new, new: ""}
+    assert [sorting.asset.name for sorting in usable_sortings(recording)] == [new]
+    assert "captured 2 times" in told(recording.problems, "A9")
+    assert not told(recording.problems, "A5")
+
+
 def test_one_computation_captured_twice_is_one_sorting_and_the_published_copy(mouse: Mouse):
     raw = mouse.raw()
     name = f"{MAIN}_sorted_2024-04-10_08-00-00"
@@ -374,15 +421,39 @@ def test_a_short_later_recording_with_the_same_streams_is_the_surface_recording(
     assert [p.severity for p in surface.problems if p.rule == "A2"] == [Severity.INFO]
 
 
-def test_notes_make_a_longer_one_the_surface_recording(mouse: Mouse):
-    mouse.raw(MAIN, session(95))
-    mouse.raw(SECOND, session(18, "Surface finding"))
+@pytest.mark.parametrize(
+    "note", ["Surface finding", "surface recording, 5 min", "surface_channels", "Good. Surface block"]
+)
+def test_notes_make_one_of_unknown_length_the_surface_recording(mouse: Mouse, note: str):
+    mouse.raw(MAIN)
+    mouse.raw(SECOND, session(notes=note))
     assert roles(mouse)[MAIN] == (Role.MAIN, SECOND)
 
 
-def test_notes_that_deny_it_do_not(mouse: Mouse):
+def test_notes_leave_a_long_one_open(mouse: Mouse):
     mouse.raw(MAIN, session(95))
-    mouse.raw(SECOND, session(50, "no surface recording today"))
+    mouse.raw(SECOND, session(18, "Surface finding"))
+    assert roles(mouse) == {MAIN: (Role.MAIN, None), SECOND: (Role.UNKNOWN, None)}
+    main, second = mouse.recordings()
+    assert "may be its surface recording" in main.surface_reason
+    assert "not shorter than 10 min" in second.role_reason
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "no surface recording today",
+        "No separate surface recording",
+        "Surface recording was not made",
+        "Surface recording skipped today",
+        "didn't do the surface recording",
+        "Brain surface looked healthy, bled a bit",
+    ],
+)
+@pytest.mark.parametrize("minutes", [50, None])
+def test_notes_that_deny_it_or_speak_of_the_brain_do_not(mouse: Mouse, note: str, minutes: int | None):
+    mouse.raw(MAIN, session(95))
+    mouse.raw(SECOND, session(minutes, note))
     assert roles(mouse) == {MAIN: (Role.MAIN, None), SECOND: (Role.UNKNOWN, None)}
 
 

@@ -149,6 +149,15 @@ def test_files_that_cannot_be_read_never_raise(path: str):
     assert "on fire" in facts.sorting.reason + " ".join(problem.message for problem in facts.problems)
 
 
+def test_streams_that_only_an_older_folder_holds_make_the_sorting_partial():
+    files = {path: data for path, data in sorted_files().items() if not path.startswith("postprocessed/")}
+    sorting = read(files | {"postprocessed/README": b""}).sorting
+    assert [stream.token for stream in sorting.streams] == ["ProbeA", "ProbeB"]
+    assert sorting.status is SortingStatus.PARTIAL
+    assert "postprocessed" in sorting.reason
+    assert "curated" in sorting.reason
+
+
 def test_a_broken_postprocessed_folder_falls_back_to_curated():
     library = FakeLibrary()
     asset = library.add(NAME, sorted_files(), provenance_data_assets=("raw",))

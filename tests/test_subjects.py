@@ -65,7 +65,7 @@ def test_no_file_is_asked_for_twice_and_requests_are_counted(library: FakeLibrar
     library.requests = 7
     subject = gather(library)
     assert len(library.log) == len(set(library.log))
-    assert subject.requests == len(library.log) == 2 + 3 * 5 + 3 * 4 + 9
+    assert subject.requests == len(library.log) == 2 + 3 * 6 + 3 * 4 + 9
 
 
 def test_assets_are_read_side_by_side():

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from core.asset_names import parse_stream_name
+from core.asset_names import parse_asset_name, parse_stream_name
 from core.errors import NotFoundError, TrackmapperError
-from core.models import Asset, Probe, Problem, Target
+from core.models import Asset, Probe, Problem, Severity, Target
 from core.open_ephys import MAX_BYTES, read_settings_xml, read_structure_oebin
 from core.platforms.base import AssetReader, Entry
 from core.rules import problem
-from core.subjects.asset_files import list_optional, read_listed
+from core.subjects.asset_files import list_optional, read_listed, text_of
 from core.subjects.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
 
 _CLIPPED = "ecephys_clipped"
 _COMPRESSED = "ecephys_compressed"
+_RECORDING = "experiment1/recording1"
+_SUBJECT = "subject.json"
 _NO_SESSION = SessionFacts()
 
 
@@ -70,8 +72,15 @@ def read_raw(reader: AssetReader, asset: Asset) -> RawFacts:
     places = [f"{clipped}/{node.name}/settings.xml" for node in nodes if node.is_folder]
     places += [f"{clipped}/settings.xml"] if any(node.name == "settings.xml" for node in nodes) else []
     places += ["settings.xml"] if "settings.xml" in root else []
-    probes = _probes(reader, asset, places, problems)
+    if _CLIPPED in folders:
+        probes = _probes(reader, asset, places, problems)
+        problems += _oebin_gap(reader, asset, clipped, nodes)
+    else:
+        probes = _probes(reader, asset, places, problems) if places else ()
+        told = f"{asset.name} has no {_CLIPPED}, and so neither settings.xml nor structure.oebin of its recording."
+        problems.append(problem("A7", told, recording=asset.name))
     session = _session(reader, asset, root, problems)
+    problems += _other_mouse(reader, asset, root, session, problems)
     session = replace(session, targets=_on_streams(reader, asset, root, session, probes, problems))
     return RawFacts(asset, True, probes, streams, session, tuple(problems))
 
@@ -103,13 +112,46 @@ def _streams_of_oebin(reader: AssetReader, asset: Asset, clipped: str, nodes: It
     for node in nodes:
         if not node.is_folder:
             continue
-        path = f"{clipped}/{node.name}/experiment1/recording1/structure.oebin"
+        path = f"{clipped}/{node.name}/{_RECORDING}/structure.oebin"
         try:
             data = reader.read_file(asset, path, MAX_BYTES)
         except NotFoundError:
             continue
         streams += [stream.full for stream in read_structure_oebin(data, where=f"{asset.name}/{path}")]
     return _probe_streams(streams)
+
+
+def _oebin_gap(reader: AssetReader, asset: Asset, clipped: str, nodes: Iterable[Entry]) -> list[Problem]:
+    """The problem of a recording whose Record Nodes keep no structure.oebin."""
+    listed = [node.name for node in nodes if node.is_folder]
+    for node in listed:
+        try:
+            entries = list_optional(reader, asset, f"{clipped}/{node}/{_RECORDING}")
+        except TrackmapperError as error:
+            return [problem("A14", f"{asset.name}/{clipped}/{node}: {error.message}", recording=asset.name)]
+        if any(entry.name == "structure.oebin" for entry in entries):
+            return []
+    told = f"{asset.name} has no {_RECORDING}/structure.oebin, so its data cannot be read."
+    return [problem("A14", told, recording=asset.name)]
+
+
+def _other_mouse(
+    reader: AssetReader, asset: Asset, root: set[str], session: SessionFacts, problems: list[Problem]
+) -> list[Problem]:
+    """The problems of metadata that speak of another mouse than the asset's name."""
+    name = parse_asset_name(asset.name)
+    subject = text_of(read_listed(reader, asset, _SUBJECT, problems).get("subject_id")) if _SUBJECT in root else ""
+    said = {_SUBJECT: subject, "the session's metadata": session.subject}
+    return [
+        problem(
+            "A8",
+            f"{asset.name} is of mouse {name.subject} by its name, of mouse {mouse} by {where}.",
+            severity=Severity.CONFIRM,
+            recording=asset.name,
+        )
+        for where, mouse in said.items()
+        if name is not None and mouse.strip() not in ("", name.subject)
+    ]
 
 
 def _session(reader: AssetReader, asset: Asset, root: set[str], problems: list[Problem]) -> SessionFacts:

@@ -8,14 +8,20 @@ second recording of the day alone says nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from core.models import Recording, Role
 
 SHORT_S = 600.0
 """The converter takes blocks below this length for surface blocks."""
-_SURFACE = re.compile(r"(?<!no )(?<!without )\bsurface([ _-]?(recording|finding|channels?|block))?\b", re.IGNORECASE)
+_SURFACE = re.compile(r"\bsurface[ _-]?(recordings?|findings?|channels?|blocks?)\b|^\W*surface\W*$", re.IGNORECASE)
+"""Words for a surface recording; the brain's surface alone is none, but a tag that is just this word."""
+_DENIED = re.compile(
+    r"\b(no|not|non|none|never|without|skip\w*|missing|missed|cancel\w*|forgot\w*|fail\w*|instead|cannot)\b|n['\u2019]t\b",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"[.;!?\n]+")
 
 
 def assign_roles(recordings: Sequence[Recording], notes: Mapping[str, Sequence[str]]) -> tuple[Recording, ...]:
@@ -29,14 +35,20 @@ def assign_roles(recordings: Sequence[Recording], notes: Mapping[str, Sequence[s
     for recording in recordings:
         day = recording.start[:10]
         earlier = [r for r in done if day and r.start[:10] == day and r.role is not Role.SURFACE]
-        role, reason, main = _role(recording, earlier, " ".join(notes.get(recording.name, ())))
+        role, reason, main = _role(recording, earlier, _speaks_of_surface(notes.get(recording.name, ())))
         if main is not None:
             _tell_main(done, main, recording, role, reason)
         done.append(replace(recording, role=role, role_reason=reason))
     return tuple(done)
 
 
-def _role(recording: Recording, earlier: Sequence[Recording], notes: str) -> tuple[Role, str, Recording | None]:
+def _speaks_of_surface(notes: Iterable[str]) -> bool:
+    """Whether a note calls it a surface recording, in a sentence that denies nothing."""
+    sentences = (sentence for note in notes for sentence in _SENTENCE.split(note))
+    return any(_SURFACE.search(sentence) and not _DENIED.search(sentence) for sentence in sentences)
+
+
+def _role(recording: Recording, earlier: Sequence[Recording], noted: bool) -> tuple[Role, str, Recording | None]:
     """The role, why, and the earlier recording it is or may be the surface recording of."""
     if not earlier:
         return (Role.MAIN, "the first recording of its day", None) if recording.start else (
@@ -59,8 +71,11 @@ def _role(recording: Recording, earlier: Sequence[Recording], notes: str) -> tup
         told += f", {_minutes(length)} long"
     if not recording.sortings and main.sortings:
         told += ", not sorted"
-    if _SURFACE.search(notes):
-        return Role.SURFACE, f"{told}; its notes speak of the surface", main
+    if noted and length is not None and length >= SHORT_S:
+        reason = f"its notes speak of a surface recording, but it is not shorter than {_minutes(SHORT_S)}"
+        return Role.UNKNOWN, f"{told}; {reason}", main
+    if noted:
+        return Role.SURFACE, f"{told}; its notes speak of a surface recording", main
     if length is not None and length < SHORT_S:
         return Role.SURFACE, f"{told}; shorter than {_minutes(SHORT_S)}", main
     return Role.UNKNOWN, f"{told}; nothing says whether it is a surface recording", main

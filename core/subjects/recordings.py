@@ -130,7 +130,7 @@ def _best(raws: Sequence[RawFacts]) -> RawFacts:
 
 
 def _one_copy_each(sortings: Sequence[SortingFacts]) -> tuple[list[SortingFacts], dict[str, list[Problem]]]:
-    """Sortings without second captures of one computation, and what is to be said of those that have copies."""
+    """Sortings with second captures of one computation marked, and what is to be said of those that have copies."""
     groups: dict[str, list[SortingFacts]] = {}
     for facts in sortings:
         asset = facts.sorting.asset
@@ -139,12 +139,15 @@ def _one_copy_each(sortings: Sequence[SortingFacts]) -> tuple[list[SortingFacts]
     for group in groups.values():
         best = better_copy(facts.sorting.asset for facts in group)
         kept.append(next(facts for facts in group if facts.sorting.asset is best))
+        # A manifest may name another copy; of copies with one name only the best could be attached.
+        by_name = {facts.sorting.asset.name: facts for facts in group if facts.sorting.asset.name != best.name}
+        kept += [replace(each, sorting=replace(each.sorting, copy_of=best.name)) for each in by_name.values()]
         others = [facts.sorting.asset for facts in group if facts.sorting.asset is not best]
         if others:
             names = ", ".join(f"{asset.name} ({asset.id})" for asset in others)
             which = "the published copy" if best.bucket is not None else "the newest one"
             told = f"One computation was captured {len(group)} times: {best.name} ({best.id}), {which}, is used; "
-            problems[best.id] = [problem("A9", f"{told}left out: {names}.", recording=best.name)]
+            problems[best.id] = [problem("A9", f"{told}not used: {names}.", recording=best.name)]
     names_kept = [facts.sorting.asset.name for facts in kept]
     for facts in kept:
         asset = facts.sorting.asset
@@ -247,13 +250,14 @@ def _with_gaps(recording: Recording) -> Recording:
     if not recording.sortings:
         mild = Severity.INFO if recording.role is Role.SURFACE else None
         found.append(problem("A2", f"{name} has no sorting.", severity=mild, recording=name))
-    for sorting in recording.sortings:
+    originals = [sorting for sorting in recording.sortings if not sorting.copy_of]
+    for sorting in originals:
         told = f"{sorting.asset.name}: {sorting.reason}."
         if sorting.status is SortingStatus.ERROR:
             found.append(problem("A3", told, severity=Severity.WARNING, recording=name))
         elif sorting.status is SortingStatus.PARTIAL:
             found.append(problem("A4", told, recording=name))
-    usable = [sorting.asset.name for sorting in recording.sortings if sorting.status is not SortingStatus.ERROR]
+    usable = [sorting.asset.name for sorting in originals if sorting.status is not SortingStatus.ERROR]
     if len(usable) > 1:
         told = f"{name} has {len(usable)} usable sortings: {', '.join(usable)}."
         found.append(problem("A5", told, recording=name))

@@ -57,14 +57,15 @@ def read_sorting(reader: AssetReader, asset: Asset) -> SortingFacts:
     else:
         told = f"{asset.name} has no processing.json, so its sorter and units are not known."
         problems.append(problem("A14", told, severity=Severity.INFO, recording=asset.name))
-    streams = _streams(_stream_names(reader, asset, root, problems), _units(processing))
+    names, gap = _stream_names(reader, asset, root, problems)
+    streams = _streams(names, _units(processing))
     inputs: tuple[str, ...] = ()
     if asset.provenance_data_assets is None and "data_description.json" in root:
         inputs = _inputs(read_listed(reader, asset, "data_description.json", problems))
     if "output" in root:
-        status, reason = _verdict(_markers(reader, asset, problems), streams)
+        status, reason = _verdict(_markers(reader, asset, problems), streams, gap)
     else:
-        status, reason = _verdict((), streams)
+        status, reason = _verdict((), streams, gap)
         told = f"{asset.name} has no `output` file, so how the sorting ended is not known."
         problems.append(problem("A14", told, recording=asset.name))
     return _facts(asset, status, reason, streams, sorter_name(processing), problems, inputs)
@@ -96,19 +97,21 @@ def _facts(
 # --- streams and units ----------------------------------------------------------------------------
 
 
-def _stream_names(reader: AssetReader, asset: Asset, root: Mapping[str, object], problems: list[Problem]) -> list[str]:
-    """Entries of the first folder that holds sorted streams."""
-    for folder in _FOLDERS:
-        if folder not in root:
-            continue
+def _stream_names(
+    reader: AssetReader, asset: Asset, root: Mapping[str, object], problems: list[Problem]
+) -> tuple[list[str], str]:
+    """Entries of the first folder that holds sorted streams; and what a newer layout's folder lacks."""
+    there = [folder for folder in _FOLDERS if folder in root]
+    for folder in there:
         try:
             names = [entry.name for entry in reader.list_folder(asset, folder)]
         except TrackmapperError as error:
             problems.append(problem("A14", f"{asset.name}/{folder}: {error.message}", recording=asset.name))
             continue
         if any(sorted_stream(name) for name in names):
-            return names
-    return []
+            lacks = folder != there[0] and "postprocessed" in there
+            return names, f"its postprocessed folder holds no stream, only {folder} does" if lacks else ""
+    return [], ""
 
 
 def _streams(names: Iterable[str], units: Mapping[str, tuple[int, int | None]]) -> tuple[SortedStream, ...]:
@@ -168,8 +171,8 @@ def _markers(reader: AssetReader, asset: Asset, problems: list[Problem]) -> tupl
     return tuple(marker for marker in (*_FATAL, _CUDA) if marker in output)
 
 
-def _verdict(markers: tuple[bytes, ...], streams: tuple[SortedStream, ...]) -> tuple[SortingStatus, str]:
-    """The status and why, in words."""
+def _verdict(markers: tuple[bytes, ...], streams: tuple[SortedStream, ...], gap: str) -> tuple[SortingStatus, str]:
+    """The status and why, in words; `gap` is what its folders lack."""
     words = [_FATAL[marker] for marker in markers if marker in _FATAL]
     if _CUDA in markers:
         words.append("there was a CUDA error")
@@ -179,5 +182,6 @@ def _verdict(markers: tuple[bytes, ...], streams: tuple[SortedStream, ...]) -> t
     if not streams:
         return SortingStatus.ERROR, "it holds no sorted stream" + (f", and {told}" if told else "")
     if told:
-        return SortingStatus.PARTIAL, f"{told}; some probes may still be usable"
-    return SortingStatus.OK, ""
+        gap += "; " if gap else ""
+        return SortingStatus.PARTIAL, f"{gap}{told}; some probes may still be usable"
+    return (SortingStatus.PARTIAL, gap) if gap else (SortingStatus.OK, "")
