@@ -191,6 +191,28 @@ def test_a_blank_ephys_shank_is_filled_as_the_converter_fills_it():
     assert [(each.rule, each.severity) for each in table.problems] == [("M16", Severity.INFO)]
 
 
+SPELLINGS = {
+    "canonical": "mouseid,sorted_recording,probe_file,histology_track_id,logical_probe,ephys_collection,"
+    "histology_shank,ephys_shank\n1,x_sorted,s,t,ProbeB,ProbeB,1,1\n",
+    "no probe": "mouseid,sorted_recording,probe_file,histology_track_id,ephys_collection,histology_shank,ephys_shank\n"
+    "1,x_sorted,s,t,ProbeB,1,1\n",
+    "blank probe": "mouseid,sorted_recording,probe_file,histology_track_id,logical_probe,ephys_collection,"
+    "histology_shank\n1,x_sorted,s,t,,ProbeB,1.0\n",
+    "older columns": "mouseid,sorted_recording,probe_file,probe_id,probe_name,probe_shank,annotation_format\n"
+    "1,x_sorted,s,t,ProbeB,1,JSON\n",
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_one_mapping_reads_the_same_in_every_spelling(spelling):
+    assert read_csv(SPELLINGS[spelling].encode()).rows == read_csv(SPELLINGS["canonical"].encode()).rows
+
+
+def test_a_blank_probe_of_a_numbered_stream_is_left_to_whoever_knows_its_siblings():
+    (row,) = read_csv(SPELLINGS["blank probe"].replace("ProbeB", "45883-3").encode()).rows
+    assert row.logical_probe == ""
+
+
 def test_columns_that_disagree_are_named():
     table = read_csv(f"{HEADER},probe_id,histology_shank,ephys_shank,probe_shank\n7,S,f,t,c,other,1,1,2\n".encode())
     assert table.rows[0].histology_track_id == "t"

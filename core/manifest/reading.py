@@ -17,6 +17,7 @@ from core.rules import problem
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_ROWS = 10_000
+_NUMBERED = re.compile(r".+-[1-9]\d*", re.ASCII)
 _WHOLE = re.compile(r"(\d{1,4})(?:\.0+)?", re.ASCII)
 
 
@@ -184,6 +185,10 @@ def _read_row(number: int, cells: list[str], place: dict[str, int], width: int) 
                 column="ephys_shank",
             )
         )
+    # Blank means the stream itself, written out so that two spellings of one mapping are one. Of `<probe>-N` only the
+    # sorting's other streams can say what blank means.
+    if not texts["logical_probe"] and _NUMBERED.fullmatch(texts["ephys_collection"]) is None:
+        texts["logical_probe"] = texts["ephys_collection"]
     given = cell("annotation_format")
     row = ManifestRow(
         **texts,
