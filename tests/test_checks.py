@@ -12,9 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.checks import check_mapping, check_table
+from core.checks import check_mapping, check_table, converted_by
 from core.manifest import ManifestRow, read_csv, write_csv
-from core.models import Assignment, LeftOut, Mapping, Problem, Role, Severity, SortingStatus, State, Subject
+from core.models import (
+    Assignment,
+    ImageChannel,
+    LeftOut,
+    Mapping,
+    Problem,
+    Role,
+    Severity,
+    SortingStatus,
+    State,
+    Subject,
+)
 from core.rules import RULES
 
 SHANKS = [f"probeB_shank{n}" for n in (1, 2, 3, 4)]
@@ -187,6 +198,17 @@ def no_problem(_: World) -> None:
     pass
 
 
+def on_brain(*channels: ImageChannel) -> Callable[[World], None]:
+    return on_subject(lambda s: replace(s, stitched=(replace(s.stitched[0], channels=channels),)))
+
+
+def two_images(**of_the_second: object) -> Callable[[World], None]:
+    """The state shows a second image of the brain, which has another geometry."""
+    second = ImageChannel("Ex_445_Em_469", "image_tile_fusing/OMEZarr/Ex_445_Em_469.zarr", b.frame(**of_the_second))
+    images = put(images=[b.image_json(), b.image_json(channel="Ex_445_Em_469")])
+    return both(images, on_brain(second, *b.brain().channels))
+
+
 OTHER_BRAIN = b.BRAIN.replace("2024-12-03", "2024-12-05")
 MM_LAYER = b.space(um={"x": 1.0, "y": 1.0, "z": 1.0})
 LINE = {"type": "line", "id": "l", "pointA": [1, 2, 3, 0], "pointB": [4, 5, 6, 0]}
@@ -246,6 +268,31 @@ BROKEN: dict[str, tuple[Callable[[World], None], str]] = {
         lambda w: put(rows=[replace(r, surface_finding=b.SURFACE1.replace("11-00", "12-00")) for r in w.rows])(w),
         "R5",
     ),
+    "47 probe of another stream": (edit(0, logical_probe="ProbeB"), "M24"),
+    "47 probe of no stream": (edit(0, logical_probe="X"), "M24"),
+    "44 |zarr3:": (put(images=[{**b.image_json(), "source": f"{b.image_json()['source']}|zarr3:"}]), "N18"),
+    "44 zarr3://": (
+        put(images=[{**b.image_json(), "source": str(b.image_json()["source"]).replace("zarr://", "zarr3://")}]),
+        "N18",
+    ),
+    "44 image that the brain lacks": (put(images=[b.image_json(channel="Ex_445_Em_469")]), "A16"),
+    "44 image without geometry": (on_brain(replace(b.brain().channels[0], frame=None)), "A16"),
+    "44 image without directions": (on_brain(b.brain(assumed="the usual directions").channels[0]), "A16"),
+    "44 images of two voxel sizes": (two_images(scale_level0_um_xyz=(3.6, 3.6, 4.0)), "A17"),
+    "44 images of two directions": (two_images(directions_xyz=("L", "P", "I")), "A17"),
+    "44 images of two sizes": (two_images(shape_level0_zyx=(4000, 5000, 4000)), "A17"),
+    "09 thirty times one point": (points("probeA", b.line_points(count=1) * 30), "T1"),
+    "09 two points in one place": (points("probeA", b.line_points(count=1) * 2), "T1"),
+    "66 registration is not used": (
+        lambda w: put(rows=[replace(r, registration_asset="SmartSPIM_1/ccf_Ex_639") for r in w.rows])(w),
+        "M23",
+    ),
+    "66 registration out of the data folder": (
+        lambda w: put(rows=[replace(r, registration_asset="../../x") for r in w.rows])(w),
+        "M9",
+    ),
+    "48 surface recording mapped": (on_recording(b.DAY1, role=Role.SURFACE), "R5"),
+    "57 sorting made from another day": (on_recording(b.DAY1, raw=b.asset(b.DAY2)), "R6"),
     "49 sorting there twice": (
         on_subject(lambda s: replace(s, recordings=(*s.recordings, replace(s.recordings[0], name="copy")))),
         "A9",
@@ -302,6 +349,18 @@ VALID: dict[str, Callable[[World], None]] = {
             )
         ),
     ),
+    "44 two images alike": two_images(levels=3),
+    "15 older copy of the sorting": lambda w: put(
+        subject=replace(
+            b.make_subject(),
+            recordings=tuple(
+                replace(r, sortings=(replace(r.sortings[0], copy_of="newer"),)) if r.name == b.DAY1 else r
+                for r in b.make_subject().recordings
+            ),
+        )
+    )(w),
+    "09 doubled points": points("probeA", b.line_points() * 2),
+    "57 re-upload of the same session": on_recording(b.DAY1, raw=b.asset(f"{b.DAY1}_corrected")),
     "50 layer in zyx": source("probeA", outputDimensions=b.space("zyx")),
     "50 layer in xyz": both(
         points("probeA", b.line_points(order="xyz")), source("probeA", outputDimensions=b.space("xyz"))
@@ -357,6 +416,63 @@ def test_another_mouses_state_is_an_error():
     assert {"M22", "R7"} <= rules(found, Severity.ERROR)
 
 
+def test_the_first_image_places_the_points_whatever_the_order_of_the_brains_channels():
+    odd = world()
+    two_images(shape_level0_zyx=(10, 10, 10))(odd)
+    assert not [each for each in odd.problems() if each.rule == "T8"]
+    odd.images.reverse()
+    assert [each for each in odd.problems() if each.rule == "T8"]
+
+
+def test_an_image_beside_the_first_that_the_brain_lacks_is_warned():
+    odd = world()
+    odd.images.append(b.image_json(channel="Ex_445_Em_469"))
+    assert [each.severity for each in odd.problems() if each.rule == "A16"] == [Severity.WARNING]
+
+
+def test_a_copy_of_the_sorting_is_told_and_its_recording_counts_as_mapped():
+    told = world()
+    VALID["15 older copy of the sorting"](told)
+    found = told.problems()
+    assert [each.severity for each in found if each.rule == "A9"] == [Severity.WARNING]
+    assert not [each for each in found if each.rule == "R1" and each.where.recording == b.DAY1]
+
+
+@pytest.mark.parametrize(("column", "words"), [("sorted_recording", "sorting"), ("ephys_collection", "stream")])
+def test_a_blank_cell_is_said_in_words_before_its_column(column, words):
+    broken = world()
+    edit(0, **{column: ""})(broken)
+    found = next(each for each in broken.problems() if each.rule == "M3")
+    assert found.message == f"No {words} is chosen ({column} is blank)."
+    assert found.cure.startswith(f"Choose a {words}")
+
+
+# --- earlier jobs -------------------------------------------------------------------------------
+
+
+def test_another_mapping_of_a_converted_recording_must_be_confirmed_and_the_same_one_not():
+    w = world()
+    state = b.make_state(*w.layers.values(), images=w.images)
+    swapped = [replace(w.rows[0], histology_track_id="t1"), *w.rows[1:]]
+    other_day = [replace(row, sorted_recording=b.SORT2) for row in swapped]
+    for rows, jobs in (
+        (w.rows, []),
+        (w.rows[::-1], []),
+        (swapped, ["job-7"]),
+        (w.rows[:3], ["job-7"]),
+        (other_day, []),
+    ):
+        found = check_mapping(w.rows, state=state, subject=w.subject, converted=converted_by("job-7", rows))
+        assert [each.measured for each in found if each.rule == "R8"] == jobs
+    found = check_table(
+        read_csv(write_csv(w.rows)), state=state, subject=w.subject, converted=converted_by("job-7", swapped)
+    )
+    (r8,) = (each for each in found if each.rule == "R8")
+    assert (r8.severity, r8.where.recording) == (Severity.CONFIRM, b.DAY1)
+    assert "job-7" in r8.message
+    assert "probeA, t1" in r8.message
+
+
 # --- shanks -------------------------------------------------------------------------------------
 
 
@@ -377,7 +493,9 @@ def test_one_track_for_a_four_shank_stream_must_be_confirmed():
 def test_a_shank_that_was_not_recorded_is_an_error():
     broken = world()
     on_sorting(streams=(b.stream("ProbeA"), b.stream("ProbeB", 0, 1), b.stream("45883-1"), b.stream("45883-3")))(broken)
-    assert {"A15"} <= rules(broken.problems(), Severity.ERROR)
+    found = [each for each in broken.problems() if each.rule == "A15"]
+    assert {each.severity for each in found} == {Severity.ERROR}
+    assert "no shank 3 of ProbeB; it has shanks 1, 2" in found[0].message
 
 
 def test_several_tracks_on_a_single_shank_must_be_confirmed():

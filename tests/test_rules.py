@@ -39,6 +39,47 @@ def test_every_rule_that_code_names_is_published():
     assert not unknown
 
 
+def test_a_rule_that_no_code_names_says_that_it_is_not_checked_yet():
+    named = {
+        node.value
+        for path in CORE.rglob("*.py")
+        if path.parent.name != "rule_tables"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in RULES
+    }
+    unchecked = {rule.id for rule in RULES.values() if "not checked yet" in rule.title}
+    assert unchecked == RULES.keys() - named
+
+
+def raised_severities() -> dict[str, set[str]]:
+    """Severities that code gives the problems of each rule, where every place is a plain name; the rule's own is ""."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(CORE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = getattr(getattr(node, "func", None), "id", "")
+            if not isinstance(node, ast.Call) or name.strip("_") not in MAKERS or not node.args:
+                continue
+            given = [*node.args[1:2], *(keyword.value for keyword in node.keywords if keyword.arg == "severity")]
+            words = [
+                each.attr for each in given if isinstance(each, ast.Attribute) and each.attr in Severity.__members__
+            ]
+            plain = not [keyword for keyword in node.keywords if keyword.arg == "severity"] or bool(words)
+            for rule in (each for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant)):
+                found.setdefault(str(rule.value), set()).add(words[0].lower() if words else "" if plain else "*")
+    return found
+
+
+def test_the_published_severity_is_one_that_is_raised():
+    raised = raised_severities()
+    assert raised["A11"]
+    wrong = {
+        rule: given
+        for rule, given in raised.items()
+        if rule in RULES and not given & {"", "*", RULES[rule].severity.value}
+    }
+    assert not wrong
+
+
 def test_every_rule_says_what_why_and_how():
     for rule in RULES.values():
         assert rule.id[0] in "TSRMNA"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.asset_names import parse_asset_name, parse_stream_name
+from core.checks.brain import check_brain, ready
 from core.checks.index import CheckIndex, RowPlace, nearest
-from core.models import Asset, Problem, Recording, Role, Severity, Sorting, SortingStatus
+from core.models import Problem, Recording, Role, Severity, Sorting, SortingStatus
 from core.rules import problem
 from core.slots import recording_day, sorted_stream_of, usable_sortings
 
@@ -25,7 +26,7 @@ def check_assets(index: CheckIndex) -> Iterator[Problem]:
             cure="Open the mouse in a library that has its recordings.",
         )
         return
-    yield from _stitched(index)
+    yield from check_brain(index)
     for name, numbers in index.by_sorting.items():
         if name:
             yield from _sorting(index, name, numbers)
@@ -33,28 +34,6 @@ def check_assets(index: CheckIndex) -> Iterator[Problem]:
         if name:
             yield from _one_sorting(index, numbers)
             yield from _surface(index, numbers)
-
-
-# --- the brain --------------------------------------------------------------------------------
-
-
-def _stitched(index: CheckIndex) -> Iterator[Problem]:
-    for name in dict.fromkeys(image.asset for image in index.state.images if image.asset):
-        found = [each for each in index.stitched if each.asset.name == name]
-        if not found:
-            yield problem("A13", f"The state's brain {name} is not in this library.", measured=name)
-        if len({each.asset.id for each in found}) > 1:
-            yield problem("A9", f"{len(found)} assets are named {name}.", severity=Severity.ERROR, measured=len(found))
-        for each in found:
-            yield from _ready(each.asset)
-            yield from each.problems
-
-
-def _ready(asset: Asset, place: RowPlace | None = None) -> Iterator[Problem]:
-    if asset.state != "ready":
-        reason = f": {asset.failure_reason}" if asset.failure_reason else ""
-        message = f"{asset.name} is {asset.state}{reason}."
-        yield problem("A10", message, **place) if place else problem("A10", message)
 
 
 # --- sortings ---------------------------------------------------------------------------------
@@ -99,7 +78,7 @@ def _sorting(index: CheckIndex, name: str, numbers: list[int]) -> Iterator[Probl
 
 def _status(recording: Recording, sorting: Sorting, place: RowPlace) -> Iterator[Problem]:
     name = sorting.asset.name
-    yield from _ready(sorting.asset, place)
+    yield from ready(sorting.asset, place)
     if sorting.status is SortingStatus.ERROR:
         yield problem(
             "R6",
@@ -110,6 +89,14 @@ def _status(recording: Recording, sorting: Sorting, place: RowPlace) -> Iterator
             **place,
         )
         return
+    if sorting.copy_of:
+        yield problem(
+            "A9",
+            f"{name} and {sorting.copy_of} are two captures of one computation; the rows name {name}.",
+            cure="Nothing to do: both hold the same. Name one and the same in all rows.",
+            column="sorted_recording",
+            **place,
+        )
     if sorting.status is SortingStatus.PARTIAL:
         yield problem("A4", f"{name} is partial: {sorting.reason}", column="sorted_recording", **place)
     usable = len(usable_sortings(recording))
@@ -128,21 +115,28 @@ def _raw(index: CheckIndex, recording: Recording, place: RowPlace) -> Iterator[P
     if recording.raw is None:
         yield problem("A1", f"The raw asset of {recording.name} is missing.", column="sorted_recording", **place)
         return
-    yield from _ready(recording.raw, place)
+    yield from ready(recording.raw, place)
     if recording.role is Role.SURFACE:
         yield problem(
             "R5",
             f"{recording.name} looks like a surface recording itself ({recording.role_reason}).",
+            severity=Severity.CONFIRM,
             cure="Map the main recording of that day, unless you mean this one.",
             column="sorted_recording",
             **place,
         )
     if recording.raw.name != place["recording"]:
+        same = _same_session(recording.raw.name, place["recording"])
         yield problem(
-            "A8",
+            "A8" if same else "R6",
             f"The sorting was made from {recording.raw.name}, its name says {place['recording']}.",
-            cure="The asset it was made from is used, under the name that the converter looks for.",
+            severity=None if same else Severity.CONFIRM,
+            cure="The asset it was made from is used, under the name that the converter looks for."
+            if same
+            else "Confirm that this is the recording you mean, or choose a sorting of the named recording.",
             column="sorted_recording",
+            measured=recording.raw.name,
+            threshold=place["recording"],
             **place,
         )
     imaging = parse_asset_name(index.state.acquisition or "")
@@ -157,6 +151,14 @@ def _raw(index: CheckIndex, recording: Recording, place: RowPlace) -> Iterator[P
             threshold=imaging.date,
             **place,
         )
+
+
+def _same_session(one: str, other: str) -> bool:
+    """Whether two names speak of one session: same mouse and day, and the same time where both give it."""
+    a, b = parse_asset_name(one), parse_asset_name(other)
+    if a is None or b is None:
+        return False
+    return (a.subject, a.date) == (b.subject, b.date) and (a.time == b.time or None in (a.time, b.time))
 
 
 def _stream(index: CheckIndex, sorting: Sorting, number: int) -> Iterator[Problem]:
@@ -216,7 +218,7 @@ def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
     if surface.name == recording.name:
         yield _misfit("The recording is named as its own surface recording.", place, Severity.ERROR)
         return
-    yield from _ready(surface.raw, place)
+    yield from ready(surface.raw, place)
     if not (surface.start and recording.start):
         yield _misfit(f"It is not known when {name} and {recording.name} were recorded.", place)
     elif recording_day(surface) != recording_day(recording):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.checks.assets import check_assets
+from core.checks.earlier import Converted, check_earlier
 from core.checks.index import build_index
 from core.checks.rows import check_rows
 from core.checks.state import check_state
@@ -18,7 +19,12 @@ _GRAVITY = {Severity.ERROR: 0, Severity.CONFIRM: 1, Severity.WARNING: 2, Severit
 
 
 def check_mapping(
-    rows: Sequence[ManifestRow], *, state: State, subject: Subject | None, mapping: Mapping | None = None
+    rows: Sequence[ManifestRow],
+    *,
+    state: State,
+    subject: Subject | None,
+    mapping: Mapping | None = None,
+    converted: Sequence[Converted] = (),
 ) -> tuple[Problem, ...]:
     """Every problem of a manifest, gravest first; within a severity the manifest as a whole first, then by row.
 
@@ -27,6 +33,7 @@ def check_mapping(
         state: The Neuroglancer state that the rows' tracks are drawn in.
         subject: What the library has of the mouse; None when it is unknown there, which is an error of its own.
         mapping: What a person decided besides: streams skipped and layers ignored on purpose.
+        converted: What earlier jobs delivered, recording by recording.
     """
     index = build_index(rows, state, subject, mapping)
     found = [
@@ -35,15 +42,22 @@ def check_mapping(
         *check_assets(index),
         *check_usage(index),
         *check_tracks(index),
+        *check_earlier(index, converted),
     ]
     return _sorted_once(found)
 
 
 def check_table(
-    table: ManifestTable, *, state: State, subject: Subject | None, mapping: Mapping | None = None
+    table: ManifestTable,
+    *,
+    state: State,
+    subject: Subject | None,
+    mapping: Mapping | None = None,
+    converted: Sequence[Converted] = (),
 ) -> tuple[Problem, ...]:
     """Every problem of a manifest that was read from a CSV, those of its reading included."""
-    return _sorted_once([*table.problems, *check_mapping(table.rows, state=state, subject=subject, mapping=mapping)])
+    found = check_mapping(table.rows, state=state, subject=subject, mapping=mapping, converted=converted)
+    return _sorted_once([*table.problems, *found])
 
 
 def _sorted_once(problems: Sequence[Problem]) -> tuple[Problem, ...]:

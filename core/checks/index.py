@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from core.manifest.rows import ManifestRow
 from core.models import AnnotationLayer, ImageFrame, Mapping, Recording, Sorting, State, Stitched, Subject
+from core.subjects.shown_image import image_frame_of
 
 MOST_COMPARED = 100
 """Names that are compared for a hint."""
@@ -42,7 +43,7 @@ class CheckIndex:
     stitched: tuple[Stitched, ...]
     """Stitched assets that the state's images name."""
     frame: ImageFrame | None
-    """Geometry of the state's image, when its metadata was read."""
+    """What the conversion is placed by: the geometry of the state's first image, when it is known."""
 
     def at(self, number: int) -> RowPlace:
         """Where the row is, for a problem."""
@@ -88,16 +89,8 @@ def build_index(
         by_recording=by_recording,
         by_track=by_track,
         stitched=stitched,
-        frame=_frame(state, stitched),
+        frame=image_frame_of(state, subject),
     )
-
-
-def _frame(state: State, stitched: Sequence[Stitched]) -> ImageFrame | None:
-    """The frame of a channel that the state shows, else of any channel of its brain."""
-    shown = {image.channel for image in state.images}
-    frames = [(channel.name in shown, channel.frame) for each in stitched for channel in each.channels if channel.frame]
-    frames.sort(key=lambda each: not each[0])
-    return frames[0][1] if frames else None
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:

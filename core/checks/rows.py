@@ -18,6 +18,14 @@ MAX_NAME_BYTES = 200
 """A name becomes part of a file name, which has at most 255 bytes."""
 ASSET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 """Names that are safe as asset name, mount and folder; `..` is refused besides."""
+BLANK = {
+    "mouseid": ("No mouse is named", "Write the mouse's id."),
+    "sorted_recording": ("No sorting is chosen", "Choose a sorting of the recording."),
+    "probe_file": ("No state is named", "Write the state's file name without .json."),
+    "histology_track_id": ("No track is chosen", "Choose a track."),
+    "ephys_collection": ("No stream is chosen", "Choose a stream of the sorting."),
+}
+"""Words and cure for each required cell that is blank."""
 
 
 def check_rows(index: CheckIndex) -> Iterator[Problem]:
@@ -42,7 +50,8 @@ def is_safe_asset_name(name: str) -> bool:
 def _cells(index: CheckIndex, number: int, row: ManifestRow) -> Iterator[Problem]:
     for column in REQUIRED:
         if not getattr(row, column).strip():
-            yield problem("M3", f"{column} is blank.", column=column, **index.at(number))
+            what, cure = BLANK[column]
+            yield problem("M3", f"{what} ({column} is blank).", cure=cure, column=column, **index.at(number))
     wrong_format = format_problem(number, row)
     if wrong_format:
         yield wrong_format
@@ -59,7 +68,13 @@ def _cells(index: CheckIndex, number: int, row: ManifestRow) -> Iterator[Problem
             )
     if (row.histology_shank is None) != (row.ephys_shank is None):
         blank = SHANKS[0] if row.histology_shank is None else SHANKS[1]
-        yield problem("M16", f"{blank} is blank, the other shank column is not.", column=blank, **index.at(number))
+        yield problem(
+            "M16",
+            f"{blank} is blank, the other shank column is not.",
+            severity=Severity.ERROR,
+            column=blank,
+            **index.at(number),
+        )
     if row.ephys_collection.endswith(("-AP", "-LFP")):
         yield problem(
             "M13",
@@ -130,6 +145,7 @@ def _one_state(index: CheckIndex) -> Iterator[Problem]:
             yield problem(
                 "M17",
                 f"The manifest names {len(first)} states, here {stem!r}; one state is sent.",
+                severity=Severity.ERROR,
                 column="probe_file",
                 **index.at(number),
             )
@@ -210,5 +226,12 @@ def _agreement(index: CheckIndex) -> Iterator[Problem]:
         values = {row.cell(column) for row in index.rows}
         if len(values) > 1:
             yield problem("M20", f"{column} differs between rows: {sorted(values)}.", column=column)
+        for value in sorted(values - {""}):
+            if all(map(is_safe_asset_name, value.split("/"))):
+                told = f"{column} is {value}; a conversion in image space does not use it, and it was not looked up."
+                yield problem("M23", told, column=column, measured=value)
+            else:
+                told = f"{column} {value!r} is no path of plain names, such as asset/folder."
+                yield problem("M9", told, cure="Write the asset's name, a slash and the folder in it.", column=column)
     if any(row.template_to_ccf_asset and not row.registration_asset for row in index.rows):
         yield problem("M20", "template_to_ccf_asset is set without registration_asset.", column=PER_BRAIN[1])

@@ -73,16 +73,19 @@ def _layer(index: CheckIndex, layers: list[AnnotationLayer], place: RowPlace) ->
         yield problem("N13", f"The layer {layer.name!r} looks like landmarks: {layer.reason}", **place)
     if layer.kind is LayerKind.ARCHIVED:
         yield problem("N16", f"The layer {layer.name!r} is archived.", **place)
-    yield from _point_count(len(layer.points), place)
+    yield from _point_count(layer, place)
     yield from _scale(index, layer, place)
 
 
-def _point_count(count: int, place: RowPlace) -> Iterator[Problem]:
+def _point_count(layer: AnnotationLayer, place: RowPlace) -> Iterator[Problem]:
+    """Points in different places count: a line needs two of them."""
+    count = len(set(map(tuple, layer.points.tolist())))
     if count < FEW_POINTS:
         too_few = count < FEWEST_POINTS
+        doubled = f" in different places, of {len(layer.points)}" if count < len(layer.points) else ""
         yield problem(
             "T1",
-            f"The track has {count} point{'' if count == 1 else 's'}.",
+            f"The track has {count} point{'' if count == 1 else 's'}{doubled}.",
             severity=Severity.ERROR if too_few else Severity.WARNING,
             measured=count,
             threshold=FEWEST_POINTS if too_few else FEW_POINTS,

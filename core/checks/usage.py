@@ -45,6 +45,7 @@ def _shanks(
     if split_stream(stream, tokens) is not None:
         yield from (found for number in numbers for found in _split_row(index, number, tokens))
         return
+    yield from _logical_probe(index, stream, tokens, numbers[0])
     for number in numbers:
         row = index.rows[number]
         if None not in (row.histology_shank, row.ephys_shank) and row.histology_shank != row.ephys_shank:
@@ -84,10 +85,10 @@ def _shanks(
         if sorted_shanks and shank is not None and shank not in sorted_shanks:
             yield problem(
                 "A15",
-                f"{sorting.asset.name} has no shank {shank} (the {_ordinal(shank)}) of {stream}; "
-                f"it has {_labels(sorted_shanks)}.",
+                f"{sorting.asset.name} has no shank {shank + 1} of {stream}; it has {_labels(sorted_shanks)} "
+                "(counted from 1).",
                 column="ephys_shank",
-                measured=shank,
+                measured=_labels({shank}),
                 threshold=_labels(sorted_shanks),
                 **index.at(number),
             )
@@ -96,6 +97,23 @@ def _shanks(
         lacking = f"; without a track: {_labels(missing)}" if missing else ""
         yield _shanks_differ(
             f"{stream} recorded on {_labels(recorded)}; mapped are {_labels(mapped)}{lacking}.", index, numbers
+        )
+
+
+def _logical_probe(index: CheckIndex, stream: str, tokens: list[str], number: int) -> Iterator[Problem]:
+    """A probe's name that is not this stream's: of a lone `<probe>-N`, the probe's own name is right, too."""
+    given = index.rows[number].logical_probe
+    base, _, number_in_name = stream.rpartition("-")
+    fitting = {"", stream} | ({base} - set(tokens) if number_in_name.isdecimal() else set())
+    if given not in fitting:
+        another = ", which is another stream of this sorting" if given in tokens else ""
+        yield problem(
+            "M24",
+            f"logical_probe of {stream} is {given!r}{another}.",
+            column="logical_probe",
+            measured=given,
+            threshold=stream,
+            **index.at(number),
         )
 
 
@@ -129,10 +147,6 @@ def _labels(shanks: set[int | None] | set[int]) -> str:
     return f"shank{'s' if len(labels) != 1 else ''} {', '.join(labels)}"
 
 
-def _ordinal(shank: int) -> str:
-    return ("first", "second", "third", "fourth")[shank] if 0 <= shank < 4 else f"number {shank + 1}"
-
-
 # --- what has no track --------------------------------------------------------------------------
 
 
@@ -151,8 +165,8 @@ def _unmapped_streams(index: CheckIndex, recording: Recording, sorting: Sorting,
 
 def _unmapped_recordings(index: CheckIndex) -> Iterator[Problem]:
     for recording in index.recordings.values():
-        names = {sorting.asset.name for sorting in usable_sortings(recording)}
-        if recording.role is not Role.SURFACE and names and not names & index.by_sorting.keys():
+        names = {sorting.asset.name for sorting in recording.sortings}
+        if recording.role is not Role.SURFACE and usable_sortings(recording) and not names & index.by_sorting.keys():
             yield problem(
                 "R1",
                 f"{recording.name} is not mapped at all.",

@@ -16,7 +16,7 @@ from core.errors import StateError
 from core.models import Dimension, ImageLayer, Problem, Severity, State
 from core.neuroglancer.layers import is_annotation_layer, read_layer
 from core.neuroglancer.problems import Surroundings, problem
-from core.neuroglancer.sources import acquisition_of, is_image_layer, read_image, sources_of, transform_of
+from core.neuroglancer.sources import acquisition_of, is_image_layer, is_zarr3, read_image, sources_of, transform_of
 from core.neuroglancer.spaces import SPATIAL, read_dimensions, voxel_size_dimensions
 from core.strict_json import LIMIT_BYTES, MAX_NAME, place, read_json, shown
 
@@ -209,6 +209,15 @@ def _image_problems(images: tuple[ImageLayer, ...], subject: str | None) -> list
                 Severity.CONFIRM,
                 f"The source of {_names(lists)} is a list; converters that read image sources stop at a list.",
                 "Confirm, or open the state in Neuroglancer, leave one source per image and copy it again.",
+            )
+        )
+    if newer := [image for image in images if image.asset is not None and any(map(is_zarr3, image.urls))]:
+        found.append(
+            Problem(
+                "N18",
+                Severity.CONFIRM,
+                f"The source of {_names(newer)} is written for zarr version 3, which converters do not look for.",
+                "Confirm that the converter takes it, or copy the state with zarr:// sources.",
             )
         )
     assets = sorted({image.asset for image in images if image.asset is not None})

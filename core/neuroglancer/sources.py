@@ -10,6 +10,7 @@ from core.models import ImageLayer
 FUSED = "image_tile_fusing"
 """The folder of a stitched asset under which its images lie."""
 _SCHEMES = re.compile(r"(?:[a-z][a-z0-9+.-]*://)+", re.IGNORECASE)
+_ZARR3 = re.compile(r"^zarr3://|\|zarr3:", re.IGNORECASE)
 _ZARR = re.compile(r"(.+?)(?:\.ome)?\.zarr", re.DOTALL)
 
 
@@ -61,6 +62,11 @@ def path_of(url: str) -> tuple[str, ...]:
     """Host or bucket and folders of an address, without format prefixes (`zarr://s3://`) and suffixes (`|zarr2:`)."""
     bare = _SCHEMES.sub("", url.split("|", 1)[0], count=1)
     return tuple(part for part in bare.split("/") if part)
+
+
+def is_zarr3(url: str) -> bool:
+    """Whether an address says, before or behind it, that the image is of zarr version 3."""
+    return _ZARR3.search(url) is not None
 
 
 def acquisition_of(image: ImageLayer) -> AssetName | None:

@@ -1,0 +1,51 @@
+"""What earlier jobs made of the same recordings: converting one again with another mapping must be confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from core.checks.index import CheckIndex
+from core.manifest.rows import ManifestRow
+from core.models import Problem
+from core.rules import problem
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """One recording as an earlier job converted it."""
+
+    recording: str
+    job: str
+    rows: frozenset[tuple[str, str, int | None]]
+    """(track, stream, 0-based shank of the probe)."""
+
+
+def converted_by(job: str, rows: Sequence[ManifestRow]) -> tuple[Converted, ...]:
+    """The recordings that a job with these rows converted."""
+    by_recording: dict[str, set[tuple[str, str, int | None]]] = {}
+    for row in rows:
+        by_recording.setdefault(row.recording, set()).add(_key(row))
+    return tuple(Converted(recording, job, frozenset(keys)) for recording, keys in by_recording.items())
+
+
+def check_earlier(index: CheckIndex, converted: Sequence[Converted]) -> Iterator[Problem]:
+    """A recording of the rows that was converted before with other rows than now, once per earlier job."""
+    for earlier in converted:
+        numbers = index.by_recording.get(earlier.recording, ())
+        differ = earlier.rows ^ {_key(index.rows[number]) for number in numbers}
+        if numbers and differ:
+            tracks = sorted({track for track, _, _ in differ})
+            more = f" and {len(tracks) - 3} more" if len(tracks) > 3 else ""
+            yield problem(
+                "R8",
+                f"Job {earlier.job} converted {earlier.recording} with another mapping; "
+                f"different are {', '.join(tracks[:3])}{more}.",
+                measured=earlier.job,
+                row=numbers[0],
+                recording=earlier.recording,
+            )
+
+
+def _key(row: ManifestRow) -> tuple[str, str, int | None]:
+    return row.histology_track_id, row.ephys_collection, row.histology_shank

@@ -1,0 +1,1 @@
+"""The rules by what they are about; `core.rules` is the door to them."""

@@ -1,0 +1,231 @@
+"""Rules of what was drawn and recorded: tracks (T), shanks (S), recordings against tracks (R), assets (A)."""
+
+from __future__ import annotations
+
+from core.rule_tables.rule import C, E, I, Rule, W
+
+EVIDENCE = (
+    # --- T: one track --------------------------------------------------------------------------
+    Rule(
+        "T1",
+        "Few points",
+        W,
+        "A line needs two points in different places; a bent track needs several. An error where there is no line.",
+        "Draw more points.",
+    ),
+    Rule(
+        "T2",
+        "The track is not a line",
+        W,
+        "Probes are straight: this may be a wrong layer or two tracks.",
+        "Look at it.",
+    ),
+    Rule(
+        "T3",
+        "Points are not in order along the track",
+        W,
+        "Entry and exit are extended from the first and last points.",
+        "Order the points from the surface to the tip.",
+    ),
+    Rule("T4", "A long gap between points", I, "The track between them is a guess.", "Add points in the gap."),
+    Rule(
+        "T5", "The track's length is unusual", W, "It may be a part of a track, or two.", "Compare with the insertion."
+    ),
+    Rule(
+        "T6",
+        "Length and insertion depth differ (not checked yet)",
+        W,
+        "The wrong track, or a part of it.",
+        "Compare with the notes.",
+    ),
+    Rule(
+        "T7",
+        "Track and recorded span do not fit (not checked yet)",
+        W,
+        "Contacts would lie outside the brain.",
+        "Check probe and surface.",
+    ),
+    Rule(
+        "T8",
+        "Points outside the image",
+        E,
+        "The points belong to another image or another scale.",
+        "Open the state on this brain's full-resolution image and redraw the track.",
+    ),
+    Rule("T9", "The track is close to horizontal", W, "The alignment sorts points by depth.", "Check the track."),
+    Rule(
+        "T10",
+        "The angle differs from the manipulator's (not checked yet)",
+        W,
+        "This may be another probe's track.",
+        "Compare both.",
+    ),
+    Rule(
+        "T11",
+        "The track is far from the target (not checked yet)",
+        W,
+        "This may be another probe's track.",
+        "Compare with the plan.",
+    ),
+    # --- S: shanks -----------------------------------------------------------------------------
+    Rule(
+        "S1",
+        "Mapped shanks are not the recorded shanks",
+        C,
+        "The alignment joins shanks by rank: with a shank left out, tracks land on other shanks without a word.",
+        "Assign a track to every recorded shank of this stream, or confirm that you mean it.",
+    ),
+    Rule(
+        "S2",
+        "Shank spacing is off (not checked yet)",
+        W,
+        "Shanks are 250 um apart.",
+        "Check which track is which shank.",
+    ),
+    Rule(
+        "S3",
+        "Shanks are not parallel (not checked yet)",
+        W,
+        "Shanks of one probe are parallel.",
+        "Check for a track of another probe.",
+    ),
+    Rule(
+        "S4",
+        "Shank tracks are out of order (not checked yet)",
+        W,
+        "Two tracks may be swapped.",
+        "Check the order of the shanks.",
+    ),
+    Rule(
+        "S5",
+        "Shank tips end at different depths (not checked yet)",
+        W,
+        "A tip may not be drawn to its end.",
+        "Check the tips.",
+    ),
+    # --- R: a recording against its tracks -----------------------------------------------------
+    Rule(
+        "R1",
+        "A recorded stream or shank has no track",
+        W,
+        "Its probe will be missing in the result. Only worth knowing where a whole recording is not mapped.",
+        "Assign a track, or skip the stream with a reason.",
+    ),
+    Rule(
+        "R2",
+        "A track is not used",
+        W,
+        "A drawn track that nobody maps is easily forgotten. An error where a track is used twice.",
+        "Map it or ignore it.",
+    ),
+    Rule("R3", "The layer's name says something else", W, "The name was given by who drew the track.", "Check both."),
+    Rule("R4", "Two tracks nearly coincide", W, "Two probes cannot be in one place.", "Check for a copied layer."),
+    Rule(
+        "R5",
+        "The surface recording does not fit",
+        W,
+        "Depths would be taken from a wrong recording. To be confirmed where the mapped recording is itself a surface "
+        "recording; an error where the surface recording is not there.",
+        "Check it.",
+    ),
+    Rule(
+        "R6",
+        "Which sorting is used",
+        I,
+        "Results differ between sortings and must not be mixed. To be confirmed where one recording uses two of them, "
+        "or where a sorting was made from another session than its name says; an error where the chosen one failed.",
+        "Check the chosen one.",
+    ),
+    Rule(
+        "R7",
+        "A recording of another mouse",
+        E,
+        "Its data would be placed in this brain. A warning where the brain was imaged before the recording.",
+        "Choose another recording.",
+    ),
+    Rule(
+        "R8",
+        "This recording has been converted before",
+        C,
+        "Two results for one recording invite the wrong one to be used.",
+        "Confirm that this mapping is to replace the earlier one.",
+    ),
+    # --- A: assets -----------------------------------------------------------------------------
+    Rule(
+        "A1",
+        "The raw asset is missing",
+        E,
+        "The converter needs the raw recording. A warning while the recording is not mapped.",
+        "Find or upload the raw asset.",
+    ),
+    Rule("A2", "No sorting", W, "A recording without a sorting cannot be converted.", "Run the sorting first."),
+    Rule(
+        "A3",
+        "The sorting failed",
+        W,
+        "There are no units to place. Whoever chooses it gets an error of R6.",
+        "Choose another sorting, or sort again.",
+    ),
+    Rule(
+        "A4",
+        "The sorting is partial",
+        W,
+        "Some streams have no units.",
+        "Check that the streams you need are there.",
+    ),
+    Rule("A5", "Several usable sortings", I, "Which one counts is a person's decision.", "Choose one."),
+    Rule("A6", "Provenance is unknown", W, "Names alone say what the asset was made from.", "Check it by hand."),
+    Rule(
+        "A7", "settings.xml is missing", W, "Probes and shanks are known from the sorting only.", "Check the raw asset."
+    ),
+    Rule(
+        "A8",
+        "Names disagree",
+        W,
+        "An asset's name and its contents name different recordings. To be confirmed where they name different mice, "
+        "or where two files give the image different directions.",
+        "Check which is true.",
+    ),
+    Rule(
+        "A9",
+        "Duplicate copies",
+        W,
+        "The converter stops when it finds an asset twice. An error where rows need the doubled asset.",
+        "Attach only one of them.",
+    ),
+    Rule("A10", "An asset is not ready", E, "It cannot be attached yet.", "Wait until it is ready."),
+    Rule(
+        "A11",
+        "The stitched asset lacks something",
+        W,
+        "The full converter stops when a part is missing; a conversion in image space needs only an image.",
+        "Check the asset.",
+    ),
+    Rule("A12", "Several stitched assets", W, "The state says which one is used.", "Check that it is the right one."),
+    Rule(
+        "A13",
+        "The asset is not in this library",
+        E,
+        "What is not there cannot be converted. A warning where a mouse has no brain or no recording at all.",
+        "Add it to the library.",
+    ),
+    Rule("A14", "Metadata cannot be read", W, "Facts are missing that checks would use.", "Check the asset's files."),
+    Rule(
+        "A15", "The sorting lacks the stream or shank", E, "There is nothing to convert for the row.", "Choose another."
+    ),
+    Rule(
+        "A16",
+        "The shown image cannot be placed",
+        E,
+        "Every point is placed by the state's first image; the converter assumes no voxel size and no direction. "
+        "A warning for its other images.",
+        "Choose an image that the stitched asset has, or have the asset's metadata corrected.",
+    ),
+    Rule(
+        "A17",
+        "The shown images differ",
+        E,
+        "Points drawn on one image would be placed by another one's voxels.",
+        "Keep only image layers of one voxel size in the state, and look that the tracks lie where they were drawn.",
+    ),
+)
