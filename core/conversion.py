@@ -16,7 +16,7 @@ from core.checks.rows import is_safe_asset_name
 from core.errors import InputError, ManifestError
 from core.manifest import write_csv
 from core.manifest.rows import ManifestRow
-from core.models import Asset, State, Subject
+from core.models import Asset, ImageFrame, State, Subject
 from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
 
 RESULT_TAGS = ("smartSPIM", "ecephys", "IBL", "annotation")
@@ -59,6 +59,10 @@ class ConversionPlan:
     attempt: int = 1
     recordings: tuple[str, ...] = field(default=())
     """Names of the recordings that are converted, in the rows' order."""
+    platform_id: str = ""
+    """Which platform of that name the mapping was checked on."""
+    frame: ImageFrame | None = None
+    """The image's geometry when the mapping was checked; None when it was not known, or only assumed."""
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -103,6 +107,7 @@ def plan_conversion(
     options = _checked(parameters or {})
     mouse = rows[0].mouseid
     _safe(mouse, "mouseid")
+    assets, frame = _needed(rows, state, subject), _checked_frame(state, subject)
     return ConversionPlan(
         subject=mouse,
         acquisition=state.acquisition,
@@ -114,7 +119,7 @@ def plan_conversion(
         state=state.data,
         state_stem=state.stem,
         state_sha256=state.sha256,
-        assets=_needed(rows, state, subject),
+        assets=assets,
         digest=launch_digest(
             rows,
             state_sha256=state.sha256,
@@ -122,9 +127,14 @@ def plan_conversion(
             converter=converter,
             converter_version=converter_version,
             parameters=options,
+            platform_id=subject.platform_id,
+            assets=assets,
+            frame=frame,
         ),
         attempt=attempt,
         recordings=tuple(dict.fromkeys(row.recording for row in rows)),
+        platform_id=subject.platform_id,
+        frame=frame,
     )
 
 
@@ -136,15 +146,24 @@ def launch_digest(
     converter: str,
     converter_version: str,
     parameters: Mapping[str, str],
+    platform_id: str = "",
+    assets: Sequence[NeededAsset] = (),
+    frame: ImageFrame | None = None,
 ) -> str:
-    """What makes two launches the same: not who, when, notes, the order of rows, or the state's file name."""
+    """What makes two launches the same: not who, when, notes, the order of rows, or the state's file name.
+
+    The same rows are another launch in another library, with other assets of the same names, or when the image's
+    geometry was corrected since.
+    """
     cells = []
     for row in rows:
         values = asdict(row)
         del values["probe_file"]  # the name of a file, not what is in it: that is the state's digest
         cells.append(values)
     document = {
-        "platform": platform,
+        "platform": [platform, platform_id],
+        "assets": sorted(asset.asset_id for asset in assets),
+        "frame": None if frame is None else [*frame.scale_level0_um_xyz, *frame.directions_xyz],
         "converter": converter,
         "converter_version": converter_version,
         "parameters": dict(parameters),
@@ -296,6 +315,22 @@ def _needed(rows: Sequence[ManifestRow], state: State, subject: Subject) -> tupl
             surface = _only(raws.get(row.surface_finding, []), row.surface_finding)
             attach(surface, row.surface_finding, "surface recording")
     return tuple(needed.values())
+
+
+def _checked_frame(state: State, subject: Subject) -> ImageFrame | None:
+    """The geometry, read and not assumed, of the image that a converter takes for the state's."""
+    image = next((image for image in state.images if image.asset), None)
+    if image is None:
+        return None
+    channels = {
+        channel.path.rpartition("/")[2]: channel
+        for stitched in subject.stitched
+        if stitched.asset.name == image.asset
+        for channel in stitched.channels
+    }
+    names = (image.image_file or "", f"{image.channel}.zarr", f"{image.channel}.ome.zarr")
+    frame = next((channels[name].frame for name in names if name in channels), None)
+    return None if frame is None or frame.assumed else frame
 
 
 def _only(assets: Sequence[Asset], name: str) -> Asset:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import assert_never
 
-from core.coverage import count_coverage
+from core.coverage import count_coverage, what_was_launched
 from core.errors import NotFoundError, RefusedError, StoreBusyError, TrackmapperError, UnavailableError
 from core.models import Asset
 from core.platforms.base import CaptureRequest, InputAsset, Runner, RunRequest
@@ -136,11 +136,14 @@ def _claim(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord],
     if wanted != here:
         return Refused(f"the job asks for {' '.join(wanted)}, this worker runs {' '.join(here)}; launch it again")
     try:
-        open_launch(record)
+        launch = open_launch(record)
     except StoreBusyError:
         raise
     except TrackmapperError as error:
         return Refused(str(error))
+    if launch.platform_id and runner.platform_id and launch.platform_id != runner.platform_id:
+        # Names are the same in a copy, what they name may not be.
+        return Refused("the mapping was checked in another library than this worker's; launch it again from this one")
     return Accepted()
 
 
@@ -168,7 +171,9 @@ def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:
         result: Asset = runner.get_asset(record.ids.result or "")
     except NotFoundError:
         return Broken(Step.CAPTURE, _GONE)
-    counted = count_coverage(launch.rows, runner, result)
+    [state] = launch.state.files.values()
+    launched = what_was_launched(state, launch.frame, record.converter_version)
+    counted = count_coverage(launch.rows, runner, result, launched)
     rows = tuple(
         CountedRow(track=r.track, recording=r.recording, stream=r.stream, shank=r.shank, status=r.status, why=r.why)
         for r in counted.rows
@@ -184,6 +189,8 @@ def _stop(record: JobRecord, runner: Runner) -> Answer:
     if record.step in (Step.RUN, Step.WATCH):
         if record.ids.run:
             runner.stop_run(record.ids.run)
+        # A start may still be on its way: with that ruled out, the runs that are found now are all.
+        runner.forbid_run(record.token)
         for twin in runner.find_runs(record.token):
             if twin != record.ids.run:
                 runner.stop_run(twin)

@@ -15,6 +15,7 @@ from typing import Any
 from core.conversion import ConversionPlan, NeededAsset
 from core.errors import StoreUnusableError
 from core.manifest.rows import ManifestRow
+from core.models import ImageFrame
 from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
 from jobs.records import JobRecord, RemoteIds
 from jobs.store import JobStore
@@ -34,6 +35,10 @@ class Launch:
     """Its mounts may name MANIFEST_ID and STATE_ID."""
     capture_request: CaptureRequest
     """Its run and provenance may name RUN_ID, MANIFEST_ID and STATE_ID."""
+    platform_id: str = ""
+    """Which platform the mapping was checked on; kept with the plan."""
+    frame: ImageFrame | None = None
+    """The image's geometry when the mapping was checked; kept with the plan."""
 
     def manifest_asset(self) -> InputAsset:
         """The request for the asset that holds the manifest."""
@@ -97,7 +102,7 @@ def open_launch(store: JobStore, record: JobRecord) -> Launch:
     """
     value = store.inputs(record.id)
     try:
-        run, capture = value["run"], value["capture"]
+        run, capture, plan = value["run"], value["capture"], value.get("plan", {})
         launch = Launch(
             rows=tuple(ManifestRow(**row) for row in value["rows"]),
             manifest=_asset_from_json(store, value["manifest"]),
@@ -109,6 +114,8 @@ def open_launch(store: JobStore, record: JobRecord) -> Launch:
                 parameters=run["parameters"],
             ),
             capture_request=CaptureRequest(**{**capture, "tags": tuple(capture["tags"])}),
+            platform_id=plan.get("platform_id", ""),
+            frame=_frame_from_json(plan.get("frame")),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise StoreUnusableError(
@@ -150,6 +157,7 @@ def plan_from_json(store: JobStore, value: Mapping[str, Any]) -> ConversionPlan:
                 "rows": tuple(ManifestRow(**row) for row in value["rows"]),
                 "assets": tuple(NeededAsset(**asset) for asset in value["assets"]),
                 "recordings": tuple(value["recordings"]),
+                "frame": _frame_from_json(value.get("frame")),
             }
         )
     except (KeyError, TypeError) as error:
@@ -166,6 +174,13 @@ def _asset_to_json(asset: InputAsset) -> dict[str, Any]:
         "tags": list(asset.tags),
         "description": asset.description,
     }
+
+
+def _frame_from_json(value: Mapping[str, Any] | None) -> ImageFrame | None:
+    if value is None:
+        return None
+    fields: dict[str, Any] = {name: tuple(told) if isinstance(told, list) else told for name, told in value.items()}
+    return ImageFrame(**fields)
 
 
 def _asset_from_json(store: JobStore, value: Mapping[str, Any]) -> InputAsset:

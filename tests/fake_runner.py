@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 from core.errors import NoSuchJobError, NotFoundError, RefusedError, StaleRecordError, UnavailableError, UnclearError
-from core.manifest import write_csv
+from core.manifest import read_csv, write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset
 from core.pick_files import pick_path
@@ -27,7 +27,7 @@ from core.platforms.base import (
 )
 from jobs.launches import MANIFEST_ID, RUN_ID, STATE_ID, Launch, launch_to_json
 from jobs.records import JobRecord, Moment, may_follow
-from tests.job_records import START
+from tests.job_records import START, a_state
 
 
 class CrashError(BaseException):
@@ -44,19 +44,9 @@ class Clock:
         return Moment(at=START + timedelta(seconds=self.s), boot_id="boot", boot_s=self.s)
 
 
-def a_state(rows: int) -> bytes:
-    """A state in which track i is the one point i, 2, 3."""
-    axes = {axis: [1e-6, "m"] for axis in "zyx"}
-    layers = [
-        {
-            "type": "annotation",
-            "name": f"track {i}",
-            "source": {"url": "local://annotations", "transform": {"outputDimensions": axes}},
-            "annotations": [{"type": "point", "id": "1", "point": [i, 2, 3]}],
-        }
-        for i in range(rows)
-    ]
-    return json.dumps({"dimensions": axes, "layers": layers}).encode()
+def track_number(row: ManifestRow) -> float:
+    """The i of `track i`."""
+    return float(row.histology_track_id.split()[1])
 
 
 def a_launch(token: str, rows: int = 2) -> Launch:
@@ -114,6 +104,8 @@ class FakeRunner:
     things: list[Thing] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
+    manifests: dict[str, bytes] = field(default_factory=dict)
+    """By token, as they were sent."""
     launches: dict[str, Launch] = field(default_factory=dict)
     calls: int = 0
 
@@ -142,6 +134,9 @@ class FakeRunner:
 
     def create_input_asset(self, request: InputAsset) -> Asset:
         kind = "manifest" if request.name.startswith("m_") else "state"
+        for name, data in request.files.items():
+            if name.endswith(".csv"):
+                self.manifests[request.token] = data
         return self._asset(self._effect(kind, request.token, request.name))
 
     def start_run(self, request: RunRequest) -> str:
@@ -210,10 +205,10 @@ class FakeRunner:
 
     def _files(self, asset: Asset) -> dict[str, bytes]:
         token = next(t.token for t in self.things if t.id == asset.id)
-        launch = a_launch(token)
-        picks = [json.dumps({"xyz_picks": [[float(i), 2.0, 3.0]]}).encode() for i in range(len(launch.rows))]
-        files = {pick_path(row): data for row, data in zip(launch.rows, picks, strict=True)}
-        return {**launch.manifest.files, **dict(list(files.items())[: max(self.delivered, 0)])}
+        sent = self.manifests[token]
+        rows = read_csv(sent).rows[: max(self.delivered, 0)]
+        picks = {pick_path(row): {"xyz_picks": [[track_number(row), 2.0, 3.0]]} for row in rows}
+        return {"manifest.csv": sent, **{path: json.dumps(value).encode() for path, value in picks.items()}}
 
     def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
         self._ask()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,14 +33,31 @@ def a_record(digest: str = "d1", **values: Any) -> JobRecord:
     return JobRecord(**{**plain, **values})
 
 
+def a_state(rows: int) -> bytes:
+    """A state in which track i is the one point i, 2, 3."""
+    axes = {axis: [1e-6, "m"] for axis in "zyx"}
+    layers = [
+        {
+            "type": "annotation",
+            "name": f"track {i}",
+            "source": {"url": "local://annotations", "transform": {"outputDimensions": axes}},
+            "annotations": [{"type": "point", "id": "1", "point": [i, 2, 3]}],
+        }
+        for i in range(rows)
+    ]
+    return json.dumps({"dimensions": axes, "layers": layers}).encode()
+
+
 def a_plan(digest: str = "d1", attempt: int = 1) -> ConversionPlan:
     """A plan of two rows of mouse 700001."""
     recording = "ecephys_700001_2026-01-01_10-00-00"
     rows = tuple(
-        ManifestRow("700001", f"{recording}_sorted_2026-01-02_00-00-00", "drawn", f"track {i}", f"Probe{i}")
+        ManifestRow(
+            "700001", f"{recording}_sorted_2026-01-02_00-00-00", "drawn", f"track {i}", f"Probe{i}", f"Probe{i}"
+        )
         for i in range(2)
     )
-    state = b'{"layers": []}'
+    state = a_state(2)
     return ConversionPlan(
         subject="700001",
         acquisition="SmartSPIM_700001_2026-02-01_09-00-00",

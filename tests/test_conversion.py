@@ -19,7 +19,7 @@ from core.conversion import (
 )
 from core.errors import InputError, ManifestError
 from core.manifest import ManifestRow, read_csv
-from core.models import Subject
+from core.models import ImageChannel, ImageFrame, Subject
 
 SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 STATE = b.make_state("probeA", "b1", "b2", stem="my state (1)")
@@ -106,6 +106,37 @@ def test_the_digest_is_of_what_runs_and_of_nothing_else():
         plan(parameters={"skip-ephys": "true"}),
     ]
     assert len({same, *(each.digest for each in others)}) == len(others) + 1
+
+
+def test_a_launch_in_another_library_with_other_assets_or_another_geometry_is_another_launch():
+    base = b.make_subject()
+    elsewhere = replace(base, platform_id="another library")
+    first, *later = base.recordings
+    sorted_anew = replace(first.sortings[0], asset=b.asset(b.SORT1, id="another asset of this name"))
+    renewed = replace(base, recordings=(replace(first, sortings=(sorted_anew,)), *later))
+    rescaled = with_frame(replace(FRAME, scale_level0_um_xyz=(3.6, 3.6, 4.0)))
+    turned = with_frame(replace(FRAME, directions_xyz=("L", "A", "I")))
+    plans = [plan(subject=subject) for subject in (base, elsewhere, renewed, with_frame(FRAME), rescaled, turned)]
+    assert len({each.digest for each in plans}) == len(plans)
+    assert plans[1].platform_id == "another library"
+    resized = with_frame(replace(FRAME, shape_level0_zyx=(1, 1, 1)))
+    assert plan(subject=resized).digest == plans[3].digest
+
+
+FRAME = ImageFrame((1.8, 1.8, 2.0), ("R", "A", "I"), (100, 200, 300), 4)
+
+
+def with_frame(frame, path="image_tile_fusing/OMEZarr/{}"):
+    image = STATE.images[0]
+    channel = ImageChannel(image.channel, path.format(image.image_file), frame)
+    return b.make_subject(stitched=(replace(b.brain(), channels=(channel,)),))
+
+
+def test_the_geometry_that_was_checked_is_kept_when_it_was_read_and_not_assumed():
+    assert plan(subject=with_frame(FRAME)).frame == FRAME
+    assert plan(subject=with_frame(replace(FRAME, assumed="directions"))).frame is None
+    assert plan(subject=with_frame(FRAME, "image_tile_fusing/OMEZarr/another.zarr")).frame is None
+    assert plan(subject=with_frame(None)).frame is None
 
 
 @given(st.text(min_size=1, max_size=30), st.text(min_size=1, max_size=40))

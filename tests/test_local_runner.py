@@ -325,9 +325,14 @@ def test_forbidding_before_anything_was_asked_for_is_enough_and_a_full_disk_is_t
         place.start("j1")
 
 
-def test_forbidding_does_not_touch_a_run_that_has_started(place):
+def test_forbidding_does_not_touch_a_run_that_has_started_and_needs_no_room_for_it(place, monkeypatch):
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
     run = place.start("j1", **place.slow)
-    place.runner.forbid_run("j1r")
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic_files, "create_file", full)
+        place.runner.forbid_run("j1r")
     assert place.runner.find_runs("j1r") == place.runner.active_runs() == (run,)
 
 

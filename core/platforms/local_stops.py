@@ -49,6 +49,8 @@ def forbid(run: RunFolder, asked: datetime) -> None:
     Raises:
         RefusedError: nothing could be written, so it may still start.
     """
+    if run.identity.exists():
+        return  # also with a full disk: what runs must be found and stopped next
     try:
         run.path.mkdir(parents=True, exist_ok=True)
         if atomic_files.create_file(run.identity, identity_json(_NOBODY)):

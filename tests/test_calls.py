@@ -1,0 +1,82 @@
+"""Calls that compare what was checked with where and with what it is run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from core.models import ImageFrame
+from jobs.call_answers import Accepted, Counted, Refused, Stopped
+from jobs.calls import perform
+from jobs.launches import Launch, launch_to_json, open_launch, plan_from_json, plan_to_json
+from jobs.protocol import Kind
+from jobs.records import RemoteIds, Step
+from tests.fake_runner import Clock, FakeRunner, MemoryStore, a_launch
+from tests.job_records import a_plan, a_record
+
+# The fake brain's picks are its z, y, x as x, y, z.
+FRAME = ImageFrame((1.0, 1.0, 1.0), ("S", "A", "R"), (9, 9, 9), 1)
+
+
+def run_to_the_end(runner, record, launch):
+    ids = {"manifest_asset": runner.create_input_asset(launch.manifest_asset()).id}
+    ids["state_asset"] = runner.create_input_asset(launch.state_asset()).id
+    ids["run"] = runner.start_run(launch.run(RemoteIds(**ids)))
+    ids["result"] = runner.capture(launch.capture(RemoteIds(**ids))).id
+    return record.changed(ids=RemoteIds(**ids), step=Step.COUNT)
+
+
+@pytest.mark.parametrize(
+    ("checked_on", "answer"), [("", Accepted), ("the fake", Accepted), ("another library", Refused)]
+)
+def test_a_mapping_is_run_where_it_was_checked(checked_on, answer):
+    launch = replace(a_launch("t"), platform_id=checked_on)
+    told = perform(Kind.CLAIM, a_record(token="t"), FakeRunner(Clock()), lambda _: launch)
+    assert isinstance(told, answer)
+
+
+@pytest.mark.parametrize(("scale", "delivered"), [(1.0, 2), (2.0, 0)])
+def test_a_result_is_held_against_the_geometry_that_was_checked(scale, delivered):
+    runner = FakeRunner(Clock())
+    launch = replace(a_launch("t"), frame=replace(FRAME, scale_level0_um_xyz=(scale, scale, scale)))
+    record = run_to_the_end(runner, a_record(token="t"), launch)
+    told = perform(Kind.COUNT, record, runner, lambda _: launch)
+    assert isinstance(told, Counted)
+    assert (told.coverage.asked, told.coverage.delivered) == (2, delivered)
+
+
+def test_a_run_that_may_still_come_is_ruled_out_when_its_job_is_stopped():
+    runner = FakeRunner(Clock(), outcome=lambda _: "late", late_s=60.0)
+    record = a_record(token="t", step=Step.RUN)
+    with pytest.raises(ConnectionResetError):
+        runner.start_run(a_launch("t").run(RemoteIds(manifest_asset="m", state_asset="s")))
+    assert perform(Kind.STOP, record, runner, lambda _: a_launch("t")) == Stopped()
+    runner.clock.s = 1000.0
+    assert runner.find_runs("t") == ()
+    assert runner.count("run", "t") == 0
+
+
+def test_library_and_geometry_are_kept_with_the_plan_and_may_be_lacking_in_an_older_one():
+    plan = replace(a_plan(), platform_id="a library", frame=FRAME)
+    store = MemoryStore()
+    launch = a_launch("t")
+    store.add(a_record(token="t", id="1"), launch)
+    value, blobs = launch_to_json(launch)
+    older = json.loads(json.dumps(plan_to_json(plan)))
+    del older["platform_id"], older["frame"]
+    for kept, expected in (
+        (plan_to_json(plan), ("a library", FRAME)),
+        (older, ("", None)),
+        (None, ("", None)),
+    ):
+        inputs = json.loads(json.dumps({**value, **({"plan": kept} if kept else {})}))
+        store.launches["1"] = (inputs, {**store.launches["1"][1], plan.state_sha256: plan.state})
+        opened: Launch = open_launch(store, store.get("1"))
+        assert (opened.platform_id, opened.frame) == expected
+        if kept:
+            read = plan_from_json(store, inputs["plan"])
+            assert (read.platform_id, read.frame) == expected
+    assert asdict(plan_from_json(store, json.loads(json.dumps(plan_to_json(plan))))) == asdict(plan)
+    assert blobs
