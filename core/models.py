@@ -388,11 +388,10 @@ class Mapping:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A proposal for one track, with reasons. It never decides."""
+    """A proposal for one track, with reasons; no assignment when nothing can be said. It never decides."""
 
     track: str
     assignment: Assignment | None
-    """None when nothing can be said."""
     score: float
     """0 to 1."""
     certain: bool
