@@ -14,7 +14,7 @@ from core.errors import StoreUnusableError
 
 _SHARED = frozenset(
     {
-        *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "afs", "9p", "vboxsf", "davfs"),
+        *("nfs", "nfs4", "cifs", "smb2", "smb3", "smbfs", "afs", "9p", "virtiofs", "vboxsf", "davfs"),
         *("ceph", "glusterfs", "lustre", "gpfs", "beegfs", "ocfs2", "gfs2"),
     }
 )
@@ -98,7 +98,15 @@ def refuse_shared_file_system(path: Path) -> None:
     """
     if not sys.platform.startswith("linux"):
         return
-    kind = file_system_of(path.resolve(), _MOUNTS.read_text(errors="replace"))
+    try:
+        mounts = _MOUNTS.read_text(errors="replace")
+    except OSError as error:
+        raise StoreUnusableError(
+            f"it cannot be told whether the folder is shared: {_MOUNTS} cannot be read",
+            where=str(path),
+            cure="Mount /proc, then start again.",
+        ) from error
+    kind = file_system_of(path.resolve(), mounts)
     if kind in _SHARED or (kind.startswith("fuse") and kind not in _LOCAL_FUSE):
         raise StoreUnusableError(
             f"the folder lies on a {kind} file system, where a queue can be damaged",

@@ -8,9 +8,11 @@ after opening, because anybody who opens the folder with other arguments rewrite
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
+import shlex
 import sqlite3
 import threading
 import time
@@ -96,9 +98,11 @@ class Database:
         self._thread_turn = threading.Lock()
         self._read_turn = threading.Lock()
         self._checked = threading.local()
-        with self._turn(), self._true_cause():
+        with self._true_cause(), self._turn():
+            self._make_private()
+            # Before the first real opening, which puts our settings in the place of foreign ones without a word.
+            _refuse_foreign_settings(self._path)
             self._cache = diskcache.Cache(str(folder.store), timeout=TIMEOUT_S, disk=TextDisk, **SETTINGS)
-            self._path.chmod(0o600)
             self._inode = self._path.stat().st_ino
             self._reader = sqlite3.connect(
                 f"{self._path.as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=TIMEOUT_S
@@ -106,9 +110,20 @@ class Database:
             self._reader.execute("PRAGMA query_only=1")
             self.assert_settings()
 
+    def _make_private(self) -> None:
+        """Keep others from reading the file and its log, which SQLite makes with the rights of the file."""
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for name in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._path.with_name(f"{self._path.name}{name}").chmod(0o600)
+
     def close(self) -> None:
         """Close this process's connections."""
-        with self._turn(), self._read_turn:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):  # the folder is gone: there is nobody to take turns with
+                stack.enter_context(self._turn())
+            stack.enter_context(self._read_turn)
             self._cache.close()
             self._reader.close()
 
@@ -122,7 +137,7 @@ class Database:
             StoreBusyError: nothing was written; try again.
             StoreUnusableError: nothing was written, and nothing will be before somebody looks.
         """
-        with self._turn(), self._true_cause():
+        with self._true_cause(), self._turn():
             self._check_still_ours()
             try:
                 with self._cache.transact():
@@ -130,6 +145,7 @@ class Database:
             except sqlite3.Error:
                 # A COMMIT that failed leaves the transaction open; closing the connection rolls it back.
                 self._cache.close()
+                self._checked.done = False
                 raise
 
     @contextlib.contextmanager
@@ -172,7 +188,7 @@ class Database:
         try:
             yield
         except (diskcache.Timeout, sqlite3.Error, OSError) as error:
-            raise _true_cause(error, self._path, time.monotonic() - began) from error
+            raise store_error(error, self._path, time.monotonic() - began) from error
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -229,16 +245,38 @@ class Database:
             ) from error
 
 
+def _refuse_foreign_settings(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=TIMEOUT_S)) as connection:
+        try:
+            held = dict(connection.execute("SELECT key, value FROM Settings").fetchall())
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):
+                return  # nobody has begun it yet
+            raise
+    wrong = {key: held[key] for key, value in SETTINGS.items() if key in held and held[key] != value}
+    if wrong:
+        raise _changed_settings(path, wrong)
+
+
 def _changed_settings(path: Path, wrong: dict[str, Any]) -> StoreUnusableError:
+    sql = " ".join(f"UPDATE Settings SET value = {SETTINGS[key]!r} WHERE key = {key!r};" for key in wrong)
     return StoreUnusableError(
         "another program changed the store's settings: " + ", ".join(f"{k} is {v!r}" for k, v in wrong.items()),
         where=str(path),
-        cure="Find what else opens this folder and stop it, then restart dashboard and worker.",
+        cure="Find what else opens this folder and stop it, look whether jobs are missing, put the settings back"
+        f" (sqlite3 {shlex.quote(str(path))} {shlex.quote(sql)}), then restart dashboard and worker.",
     )
 
 
-def _true_cause(error: Exception, path: Path, waited_s: float) -> StoreError:
-    """The error as it is. diskcache reports a full or read-only disk as a time-out without a word."""
+def store_error(error: Exception, path: Path, waited_s: float = 0.0) -> StoreError:
+    """What an error at a file of the queue means, as it is.
+
+    Args:
+        error: Of SQLite, diskcache or the system.
+        path: The file.
+        waited_s: How long it had been waited for.
+    """
+    # diskcache reports a full or read-only disk as a time-out without a word.
     words = str(error)
     full = "disk is full" in words or "No space left" in words or _is_full(path)
     if full:
@@ -253,6 +291,12 @@ def _true_cause(error: Exception, path: Path, waited_s: float) -> StoreError:
             where=str(path),
             cure="End it (a database browser, a backup tool), then try again.",
         )
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+        return StoreBusyError(
+            f"the machine gives no more: {error.strerror}", where=str(path), cure="End some programs, then try again."
+        )
+    if isinstance(error, FileNotFoundError):
+        return StoreUnusableError("the data folder is not there any more", where=str(path), cure="Put it back.")
     return StoreUnusableError(
         f"the database cannot be used: {words or type(error).__name__}",
         where=str(path),

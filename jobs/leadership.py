@@ -6,11 +6,13 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import AwareDatetime
 
 from jobs.data_folder import DataFolder
+from jobs.database import store_error
 from jobs.records import Frozen
 
 _LOCK = "leader.lock"
@@ -32,30 +34,60 @@ class WorkerStatus(Frozen):
     """The last few, newest last."""
 
 
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The leader's lock, held."""
+
+    handle: int
+    path: Path
+
+    def holds(self) -> bool:
+        """False when the file of the lock was removed or replaced: another process could then lead beside us."""
+        try:
+            return os.path.samestat(os.fstat(self.handle), self.path.stat())
+        except OSError:
+            return False
+
+
 @contextlib.contextmanager
-def leading(data: Path) -> Iterator[bool]:
-    """Hold the leader's lock for the time of the block, when nobody else does; gives whether we hold it.
+def leading(data: Path) -> Iterator[Lead | None]:
+    """Hold the leader's lock for the time of the block; gives None when somebody else holds it.
 
     The lock belongs to the open file: never fork inside, a child would keep it.
+
+    Raises:
+        StoreError: the lock's file cannot be opened.
     """
-    handle = os.open(DataFolder.at(data).locks / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    path = DataFolder.at(data).locks / _LOCK
     try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise store_error(error, path) from error
+    try:
+        lead = Lead(handle, path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
         else:
-            yield True
+            yield lead if lead.holds() else None
     finally:
         os.close(handle)
 
 
 def is_led(data: Path) -> bool:
-    """True while a living process leads the jobs of this data folder."""
+    """True while a living process leads the jobs of this data folder.
+
+    Raises:
+        StoreError: it cannot be asked.
+    """
+    path = DataFolder.at(data).locks / _LOCK
     try:
-        handle = os.open(DataFolder.at(data).locks / _LOCK, os.O_RDONLY)
-    except FileNotFoundError:
+        handle = os.open(path, os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise store_error(error, path) from error
     try:
         # Shared, so that two that ask at once do not take each other for a leader.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from core.errors import JobError, StaleRecordError, StoreError
@@ -53,6 +54,7 @@ class Monitor:
         now: The clocks.
         draw: Gives numbers from 0 to 1, to spread looks and back-offs.
         policy: Patience; the platform's own when None.
+        calling: Entered round every call on the platform, which may take long.
     """
 
     def __init__(
@@ -65,11 +67,12 @@ class Monitor:
         now: Callable[[], Moment] = moment,
         draw: Callable[[], float] = random.random,
         policy: Policy | None = None,
+        calling: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.store, self.runner, self.settings = store, runner, settings
         self.owner = owner or uuid.uuid4().hex
         self.policy = policy or Policy(runner.settle, long_run_s=settings.long_run_hours * 3600.0)
-        self._now, self._draw = now, draw
+        self._now, self._draw, self._calling = now, draw, calling
         self._next_look: dict[str, tuple[int, float]] = {}
         self._set_aside: dict[str, float] = {}
         self._failures, self._closed_until_s = 0, 0.0
@@ -125,7 +128,8 @@ class Monitor:
                 if self.store.paused_by():
                     return made
                 record = self.store.put(protocol.intend(record, now))
-            answer = calls.perform(kind, record, self.runner, self._open_launch)
+            with self._calling():
+                answer = calls.perform(kind, record, self.runner, self._open_launch)
             self._count_failures(kind, answer)
             after = self._write(record, answer)
             if kind in _LOOKS_ON and after.step is record.step:

@@ -22,7 +22,7 @@ def _page() -> pn.Column:
     def refresh() -> None:
         rows = "".join(
             f"<tr><th style='text-align:left;padding-right:2em'>{escape(name)}</th><td>{escape(words)}</td></tr>"
-            for name, words in health_lines(settings.data, running=worker.is_alive())
+            for name, words in health_lines(settings.data, running=worker.is_alive(), trouble=worker.trouble)
         )
         text = f"<table>{rows}</table>"
         if text != body.object:

@@ -17,25 +17,27 @@ from jobs.store import JobStore
 _open_store = lru_cache(maxsize=1)(JobStore)
 
 
-def health_lines(data: Path, *, running: bool) -> tuple[tuple[str, str], ...]:
+def health_lines(data: Path, *, running: bool, trouble: str = "") -> tuple[tuple[str, str], ...]:
     """Names and words of the worker's health.
 
     Args:
         data: The data folder.
         running: Whether the loop of this process runs.
+        trouble: The loop's own trouble, in words.
     """
+    process = (("This process", _process(running)), ("Its trouble", trouble or "none"))
     try:
         store = _open_store(data)
         status, counts = store.worker_status(), store.counts()
+        led = is_led(data)
     except StoreError as error:
         _open_store.cache_clear()
-        return (("This process", _process(running)), ("Queue", str(error)))
-    led = is_led(data)
+        return (*process, ("Queue", str(error)))
     now = utc_now()
     waiting = sum(count for state, count in counts.items() if state not in ENDS)
     queue = ", ".join(f"{count} {state.replace('_', ' ')}" for state, count in counts.items() if count)
     return (
-        ("This process", _process(running)),
+        *process,
         ("Leader", _leader(status, led)),
         ("Alive since", _when(status.alive_since, now) if status and led else "-"),
         ("Last pass", _when(status.last_pass, now) if status and status.last_pass else "-"),

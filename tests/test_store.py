@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import pickle
+import re
+import shlex
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -220,6 +224,52 @@ def test_a_foreign_opener_is_noticed(store):
         store.check()
 
 
+def test_settings_that_another_program_has_changed_are_refused_before_they_are_hidden(tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        job_id = add(store)
+    diskcache.Cache(str(store.folder.store), eviction_policy="least-recently-stored", cull_limit=10).close()
+    for _ in range(2):
+        with pytest.raises(StoreUnusableError, match="cull_limit is 10") as caught:
+            JobStore(tmp_path / "data")
+    command = re.search(r"\((sqlite3 .*)\)", str(caught.value))[1]
+    _, path, statements = shlex.split(command)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statements)
+    with JobStore(tmp_path / "data") as store:
+        assert store.get(job_id)
+
+
+def test_a_connection_that_is_opened_anew_is_checked_anew(store):
+    add(store)
+    with pytest.raises(StoreUnusableError), store._db.write():
+        raise sqlite3.OperationalError("disk I/O error")
+    diskcache.Cache(str(store.folder.store), sqlite_synchronous=1).close()
+    with pytest.raises(StoreUnusableError, match="sqlite_synchronous"):
+        add(store, "d2")
+
+
+def test_nobody_else_can_read_the_queue_whatever_the_habits_of_the_account(tmp_path):
+    before = os.umask(0)
+    try:
+        with JobStore(tmp_path / "data") as store:
+            add(store)
+            files = sorted(path.name for path in store.folder.store.iterdir())
+            assert files == ["cache.db", "cache.db-shm", "cache.db-wal"]
+            modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in store.folder.store.iterdir()}
+    finally:
+        os.umask(before)
+    assert set(modes.values()) == {0o600}, modes
+
+
+def test_a_folder_that_vanished_is_named_and_the_store_still_closes(tmp_path):
+    store = JobStore(tmp_path / "data")
+    record = store.get(add(store))
+    shutil.rmtree(tmp_path / "data")
+    with pytest.raises(StoreUnusableError, match="not there any more"):
+        store.put(record)
+    store.close()
+
+
 def test_a_foreign_weaker_setting_stops_writes_of_new_threads(store):
     add(store)
     diskcache.Cache(str(store.folder.store), sqlite_synchronous=1).close()
@@ -400,12 +450,15 @@ def test_shared_file_systems_are_refused(tmp_path, monkeypatch):
     assert file_system_of(Path("/srv/my labs"), mounts) == "ext4"
     table = tmp_path / "mounts"
     monkeypatch.setattr("jobs.data_folder._MOUNTS", table)
-    for kind in ("nfs", "cifs", "fuse.sshfs"):
+    for kind in ("nfs", "cifs", "fuse.sshfs", "virtiofs"):
         table.write_text(f"x / {kind} rw 0 0\n")
         with pytest.raises(StoreUnusableError, match=kind):
             refuse_shared_file_system(tmp_path)
     table.write_text("x / ext4 rw 0 0\n")
     refuse_shared_file_system(tmp_path)
+    table.unlink()
+    with pytest.raises(StoreUnusableError, match="cannot be told"):
+        refuse_shared_file_system(tmp_path)
 
 
 def test_a_removed_database_is_noticed(store):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import StoreBusyError
 from core.settings import Settings, load_settings
 from dashboard import servers
 from jobs import worker_loop
@@ -27,7 +30,7 @@ from tests.fake_runner import Clock, FakeRunner
 from tests.job_records import a_plan
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -48,7 +51,8 @@ class Loop:
     def __init__(self, settings: Settings, runner: FakeRunner | None = None) -> None:
         self.stop = threading.Event()
         self.runner = runner or FakeRunner(Clock(), run_s=0.0)
-        options = {"runner": self.runner}
+        self.told: list[str] = []
+        options = {"runner": self.runner, "tell": self.told.append}
         self.thread = threading.Thread(target=worker_loop.run_worker, args=(settings, self.stop), kwargs=options)
         self.thread.start()
 
@@ -126,6 +130,124 @@ def test_a_vanished_queue_is_not_begun_anew(settings, monkeypatch):
         wait_for(lambda: is_led(settings.data), "the worker to go on")
     finally:
         loop.end()
+
+
+@pytest.mark.parametrize("harm", ["remove", "rename"])
+def test_a_vanished_folder_is_told_and_waited_for(settings, monkeypatch, harm):
+    monkeypatch.setattr(worker_loop, "_TROUBLE_S", 0.05)
+    loop = Loop(settings)
+    away = settings.data.with_name("away")
+    try:
+        wait_for(lambda: is_led(settings.data), "a leader")
+        with JobStore(settings.data) as store:
+            launch(store)
+            wait_for(lambda: store.counts()[JobState.SUCCEEDED], "the end of the job")
+        if harm == "rename":
+            settings.data.rename(away)
+        else:
+            shutil.copytree(settings.data, away)
+            shutil.rmtree(settings.data)
+        wait_for(lambda: any("vanished" in words for words in loop.told), "the worker to tell")
+        assert not settings.data.exists(), "an empty queue in its place would hide the loss"
+        away.rename(settings.data)
+        with JobStore(settings.data) as store:
+            launch(store, "d2")
+            wait_for(lambda: store.counts()[JobState.SUCCEEDED] == 2, "the worker to go on")
+        assert loop.told[-1] == ""
+    finally:
+        loop.end()
+
+
+def test_an_unexpected_fault_is_told_and_the_loop_goes_on(settings, monkeypatch):
+    monkeypatch.setattr(worker_loop, "_TROUBLE_S", 0.05)
+    right, faults = worker_loop.Monitor.run_pass, [ZeroDivisionError("a fault"), OSError(28, "No space left")]
+
+    def broken(monitor, go_on):
+        if faults:
+            raise faults.pop()
+        return right(monitor, go_on)
+
+    monkeypatch.setattr(worker_loop.Monitor, "run_pass", broken)
+    with JobStore(settings.data) as store:
+        job_id = launch(store)
+        loop = Loop(settings)
+        try:
+            wait_for(lambda: store.get(job_id).has_ended, "the end of the job")
+        finally:
+            loop.end()
+    assert any("ZeroDivisionError: a fault" in words for words in loop.told)
+    assert loop.told[-1] == ""
+
+
+def test_the_loops_own_trouble_stands_on_the_page(settings):
+    lines = dict(health_lines(settings.data, running=True, trouble="the data folder is a link"))
+    assert lines["Its trouble"] == "the data folder is a link"
+    settings.data.joinpath("store", "cache.db").write_bytes(b"damaged " * 1000)
+    health_lines.__globals__["_open_store"].cache_clear()
+    lines = dict(health_lines(settings.data, running=True, trouble="damaged"))
+    assert lines["Its trouble"] == "damaged"
+
+
+def test_a_leader_whose_lock_was_removed_leads_on_with_a_new_one(settings):
+    loop = Loop(settings)
+    lock = settings.data / "locks" / "leader.lock"
+    try:
+        wait_for(lambda: is_led(settings.data), "a leader")
+        with JobStore(settings.data) as store:
+            wait_for(store.worker_status, "a report")
+            owner = store.worker_status().owner
+            lock.unlink()
+            wait_for(lambda: store.worker_status().owner != owner, "the leader to notice")
+        wait_for(lambda: is_led(settings.data), "a leader")
+    finally:
+        loop.end()
+
+
+def test_a_lock_that_was_replaced_is_not_held(settings):
+    with JobStore(settings.data), leading(settings.data) as lead:
+        assert lead.holds()
+        lead.path.unlink()
+        assert not lead.holds()
+        with leading(settings.data) as other:
+            assert other.holds()
+            assert not lead.holds()
+
+
+def test_a_machine_without_more_files_is_called_busy(settings):
+    with JobStore(settings.data):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(StoreBusyError, match="Too many open files"), leading(settings.data):
+                pass
+            with pytest.raises(StoreBusyError, match="Too many open files"):
+                is_led(settings.data)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_watchdog_spares_a_long_call_and_what_has_ended():
+    ended: list[int] = []
+    watchdog = worker_loop.Watchdog(patience_s=0.05, call_s=3600.0, end=ended.append)
+    stop = threading.Event()
+    watch = threading.Thread(target=watchdog.watch, args=(stop,))
+    with watchdog.calling():
+        watch.start()
+        watch.join(0.3)
+        assert ended == []
+    watch.join(PATIENCE_S)
+    assert ended == [70]
+
+
+def test_a_loop_that_ends_takes_its_watchdog_with_it(settings, monkeypatch):
+    monkeypatch.setattr(worker_loop, "run_worker", lambda *_, **__: None)
+    before = set(threading.enumerate())
+    first = worker_loop.start_worker_thread(settings)
+    first.join(PATIENCE_S)
+    wait_for(lambda: not set(threading.enumerate()) - before, "the watchdog to end")
+    second = worker_loop.start_worker_thread(settings)
+    assert second is not first
+    second.join(PATIENCE_S)
 
 
 def test_the_watchdog_ends_a_process_whose_loop_hangs():
