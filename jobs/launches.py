@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core import models
 from core.conversion import ConversionPlan, NeededAsset
 from core.errors import StoreUnusableError
 from core.manifest.rows import ManifestRow
@@ -164,6 +165,28 @@ def plan_from_json(store: JobStore, value: Mapping[str, Any]) -> ConversionPlan:
         raise StoreUnusableError(
             f"the plan of the job cannot be read ({type(error).__name__}: {error})", cure="Launch the mapping anew."
         ) from error
+
+
+def kept_mapping(store: JobStore, job_id: str) -> models.Mapping | None:
+    """The mapping that a job was launched from: notes, rows and streams and layers left out, with reasons.
+
+    None when it was launched from a bare manifest, or when what is kept cannot be read.
+
+    Raises:
+        NoSuchJobError: nothing is kept of this job.
+    """
+    value = store.inputs(job_id).get("mapping")
+    if value is None:
+        return None
+    try:
+        return models.Mapping(
+            subject=value["subject"],
+            assignments=tuple(models.Assignment(**row) for row in value["assignments"]),
+            skipped_streams=tuple(models.LeftOut(**left) for left in value["skipped_streams"]),
+            ignored_layers=tuple(models.LeftOut(**left) for left in value["ignored_layers"]),
+        )
+    except (KeyError, TypeError):
+        return None
 
 
 def _asset_to_json(asset: InputAsset) -> dict[str, Any]:

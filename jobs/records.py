@@ -275,6 +275,8 @@ class JobRecord(Frozen):
     platform: str
     converter: str
     converter_version: str
+    trackmapper_version: str = ""
+    """Of the program that launched it; "" for jobs from before it was kept."""
     parameters: dict[str, str] = Field(default_factory=dict)
     digest: str
     """What makes two launches the same launch."""

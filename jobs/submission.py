@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.metadata
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from core import models
 from core.conversion import ConversionPlan, capture_request, input_assets, launch_rows, run_request
 from core.errors import InputError, NotAllowedError, StaleRecordError
 from core.manifest.rows import ManifestRow
@@ -60,6 +62,7 @@ def submit(
     user: str,
     now: datetime,
     relaunch: bool = False,
+    mapping: models.Mapping | None = None,
 ) -> Submitted:
     """Put a checked mapping into the queue, once.
 
@@ -72,6 +75,7 @@ def submit(
         user: Who launches.
         now: When, in UTC.
         relaunch: Make a new job although an earlier one of the same mapping has succeeded.
+        mapping: What the rows were made from; keeps notes and what was left out on purpose, with reasons.
 
     Raises:
         NotAllowedError: errors or unconfirmed problems are left, or nobody is named; nothing was made.
@@ -89,7 +93,8 @@ def submit(
             if problem.severity is Severity.CONFIRM
         ),
     )
-    added = _add(store, plan, record, now, relaunch=relaunch)
+    kept = None if mapping is None else dataclasses.asdict(mapping)
+    added = _add(store, plan, record, now, kept, relaunch=relaunch)
     return Submitted(added.job_id, added.duplicate_of)
 
 
@@ -120,6 +125,7 @@ def _new_record(plan: ConversionPlan, user: str, now: datetime) -> JobRecord:
         platform=plan.platform,
         converter=plan.converter,
         converter_version=plan.converter_version,
+        trackmapper_version=_own_version(),
         parameters=dict(plan.parameters),
         digest=plan.digest,
         manifest_sha256="",
@@ -133,7 +139,16 @@ def _new_record(plan: ConversionPlan, user: str, now: datetime) -> JobRecord:
     ).told(now, "launched", f"{len(plan.rows)} rows", by=user)
 
 
-def _add(store: JobStore, plan: ConversionPlan, record: JobRecord, now: datetime, *, relaunch: bool) -> Added:
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("trackmapper")
+    except importlib.metadata.PackageNotFoundError:
+        return ""  # run from a checkout that was not installed
+
+
+def _add(
+    store: JobStore, plan: ConversionPlan, record: JobRecord, now: datetime, mapping: object, *, relaunch: bool
+) -> Added:
     token = record.token
     manifest, state = input_assets(plan, token)
     csv = next(iter(manifest.files.values()))
@@ -149,7 +164,7 @@ def _add(store: JobStore, plan: ConversionPlan, record: JobRecord, now: datetime
             capture_request=capture_request(plan, token, RUN_ID, launched, (MANIFEST_ID, STATE_ID)),
         )
         value, blobs = launch_to_json(launch)
-        inputs = {**value, "plan": plan_to_json(plan)}
+        inputs = {**value, "plan": plan_to_json(plan), "mapping": mapping}
         try:
             return store.add_job(
                 record, inputs=inputs, blobs=blobs, claims=(launch.capture_request.name,), relaunch=relaunch
@@ -213,11 +228,12 @@ def retry(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
             state=STATE_OF_STEP[record.step], phase=Phase.READY, ended=None, error="", tries=0, due=None, reposts=0
         )
         return store.put(again.told(now, "tried again", record.step, by=user))
-    plan = dataclasses.replace(plan_from_json(store, store.inputs(record.id)["plan"]), attempt=record.attempt + 1)
+    kept = store.inputs(record.id)
+    plan = dataclasses.replace(plan_from_json(store, kept["plan"]), attempt=record.attempt + 1)
     fresh = _new_record(plan, user, now).changed(
         problems=record.problems, confirmed=record.confirmed, relaunch_of=record.id
     )
-    added = _add(store, plan, fresh, now, relaunch=False)
+    added = _add(store, plan, fresh, now, kept.get("mapping"), relaunch=False)
     if added.duplicate_of is not None:
         raise NotAllowedError(
             f"the same mapping is job {added.duplicate_of} by now",

@@ -78,6 +78,12 @@ def test_what_is_no_record_is_refused(text):
         JobRecord.model_validate_json(text)
 
 
+def test_a_record_of_an_earlier_release_is_read():
+    value = a_record().model_dump(mode="json")
+    del value["trackmapper_version"]
+    assert JobRecord.model_validate_json(json.dumps(value)).trackmapper_version == ""
+
+
 def test_a_record_cannot_be_changed_or_given_what_it_has_not():
     record = a_record()
     with pytest.raises(ValidationError):

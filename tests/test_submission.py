@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 
 import pytest
 
+from core import models
 from core.errors import InputError, NotAllowedError, StaleRecordError, StoreUnusableError
 from core.manifest import read_csv
 from core.models import Problem, Severity
-from jobs.launches import open_launch
+from jobs.launches import kept_mapping, open_launch
 from jobs.protocol import intend
 from jobs.records import JobRecord, JobState, Phase, RemoteIds, Step
 from jobs.store import JobStore
@@ -55,6 +57,21 @@ def test_a_launch_keeps_all_that_it_was(store):
     assert hashlib.sha256(csv).hexdigest() == record.manifest_sha256
     assert read_csv(csv).rows == kept.rows
     assert kept.run_request.token == record.token
+
+
+def test_a_launch_keeps_its_mapping_and_the_version_and_a_retry_keeps_them_too(store):
+    mapping = models.Mapping(
+        "700001",
+        (models.Assignment("a", "r", "s", "ProbeA", 2, note="bent"), models.Assignment("b", include=False, note="?")),
+        (models.LeftOut("s/ProbeB", "no track", "ana"),),
+        (models.LeftOut("CCF", "landmarks", "ana"),),
+    )
+    job_id = launch(store, mapping=mapping).job_id
+    assert kept_mapping(store, job_id) == mapping
+    assert store.get(job_id).trackmapper_version == importlib.metadata.version("trackmapper")
+    to(store, job_id, JobState.FAILED, step=Step.DONE, error="no results", ended=START)
+    assert kept_mapping(store, retry(store, job_id, "ben", START).id) == mapping
+    assert kept_mapping(store, launch(store, "d2").job_id) is None
 
 
 def test_placeholders_become_the_ids_that_the_job_made(store):
