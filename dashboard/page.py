@@ -11,7 +11,7 @@ import panel.ui as pmui
 from param.parameterized import Event
 
 from core.errors import TrackmapperError
-from dashboard import exposure, text, url_state
+from dashboard import text, url_state
 from dashboard.context import Context, get_context
 from dashboard.drafts import Drafts
 from dashboard.help_view import help_page
@@ -23,6 +23,7 @@ from dashboard.source_view import SourceView
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS, HEADER_SX, THEME_CONFIG
+from jobs import exposure
 
 TICK_MS = 1000
 PAGES = {"Map": "map", "Jobs": "jobs", "Help": "help"}
@@ -68,7 +69,9 @@ def serve() -> None:
     """Build this session's page. Called by the served script, once per session."""
     addresses = exposure.listening_addresses()
     if not exposure.may_show(addresses):
-        make_page("Trackmapper", [], [text.pane(exposure.refusal(addresses), [CSS])]).servable()
+        title, *lines = exposure.refusal(addresses)
+        refused = tag("div", tag("h2", title), *(tag("p", line) for line in lines), cls="empty", role="alert")
+        make_page("Trackmapper", [], [text.pane(refused, [CSS])]).servable()
         return
     try:
         context = get_context()

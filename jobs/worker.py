@@ -7,6 +7,7 @@ from html import escape
 import panel as pn
 
 from core.settings import load_settings
+from jobs.exposure import listening_addresses, may_show, refusal
 from jobs.worker_health import health_lines
 from jobs.worker_loop import start_worker_thread
 
@@ -15,7 +16,12 @@ _REFRESH_MS = 1000
 
 def _page() -> pn.Column:
     settings = load_settings()
+    # Whoever may see it, the jobs are carried on.
     worker = start_worker_thread(settings)
+    addresses = listening_addresses()
+    if not may_show(addresses):
+        lines = "".join(f"<p>{escape(line)}</p>" for line in refusal(addresses))
+        return pn.Column(pn.pane.HTML(lines, sizing_mode="stretch_width"))  # type: ignore[no-untyped-call]
     # escape: the words come from jobs and platforms, and the pane shows HTML.
     body = pn.pane.HTML("", sizing_mode="stretch_width", min_height=240)  # type: ignore[no-untyped-call]
 

@@ -20,16 +20,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_session_state import choose, opened, session
 
+from core.checks.earlier import Converted
 from core.errors import StateError
 from core.models import LayerKind
 from core.platforms.local import LocalLibrary
 from core.settings import Settings
-from dashboard import exposure, mapping_view, opening, page, source_view, text, track_lines
+from dashboard import mapping_view, opening, page, source_view, text, track_lines
 from dashboard.context import Context
 from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
 from dashboard.opening import Given
 from dashboard.state import Session
+from jobs import exposure
 from jobs.records import JobState
 from jobs.store import JobStore
 
@@ -115,13 +117,13 @@ def test_looking_at_the_sockets_leaves_nothing_open():
 def test_without_a_login_an_open_server_shows_only_how_to_close_it(monkeypatch):
     assert exposure.may_show(["127.0.0.1"])
     assert not exposure.may_show(["127.0.0.1", "0.0.0.0"])
-    words = exposure.refusal(["0.0.0.0"])
+    words = " ".join(exposure.refusal(["0.0.0.0"]))
     assert "0.0.0.0" in words
     assert "--address 127.0.0.1" in words
-    monkeypatch.setattr(exposure.pn, "config", SimpleNamespace(oauth_provider="github", basic_auth=None))
+    monkeypatch.setattr(pn, "config", SimpleNamespace(oauth_provider="github", basic_auth=None))
     assert not exposure.may_show(["0.0.0.0"]), "a provider is set up, but nobody has logged in"
     for user, may in (("guest", False), ("ana", True)):
-        monkeypatch.setattr(exposure.pn, "state", SimpleNamespace(user=user))
+        monkeypatch.setattr(pn, "state", SimpleNamespace(user=user))
         assert exposure.may_show(["0.0.0.0"]) is may
 
 
@@ -249,7 +251,7 @@ def test_launch_waits_for_the_last_error_and_the_last_confirmation_and_makes_one
     choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
     assert not [p for p in view.checked.problems if p.severity == "error"]
     assert not launch.open_button.disabled
-    launch._open(None)
+    asyncio.run(launch._open(None))
     assert launch.dialog.open
     assert b.SORT1 in str(launch.summary.object)
     assert launch.launch.disabled is bool(launch._confirms)
@@ -267,7 +269,7 @@ def test_launch_waits_for_the_last_error_and_the_last_confirmation_and_makes_one
     record = shared.store.get(launched[0])
     assert (record.created_by, record.subject, len(record.rows)) == ("ana", b.MOUSE, 1)
     assert {c.rule for c in record.confirmed} == {rule for rule, _ in launch._confirms}
-    launch._open(None)
+    asyncio.run(launch._open(None))
     confirm_all(launch)
     asyncio.run(launch._launch(None))
     assert launched == [record.id, record.id], "the same mapping again is the same job"
@@ -279,7 +281,7 @@ def test_a_mapping_that_has_succeeded_is_launched_again_only_when_asked_to(share
     choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
 
     def press() -> None:
-        launch._open(None)
+        asyncio.run(launch._open(None))
         confirm_all(launch)
         asyncio.run(launch._launch(None))
 
@@ -294,6 +296,15 @@ def test_a_mapping_that_has_succeeded_is_launched_again_only_when_asked_to(share
     asyncio.run(launch._launch_again(None))
     assert len(launched) == 2
     assert len(shared.store.newest(10)) == 2
+
+
+def test_a_recording_converted_meanwhile_in_another_way_must_be_confirmed(shared):
+    view, launch, launched = mapped(shared)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    view.remember((Converted(b.RAW1, "7", frozenset({("another", "ProbeA", None)})),))
+    assert "R8" in {p.rule for p in view.checked.problems if p.severity == "confirm"}
+    view.remember(())
+    assert "R8" not in {p.rule for p in view.checked.problems}
 
 
 # --- drawing --------------------------------------------------------------------------------------

@@ -309,6 +309,28 @@ def test_the_command_ends_on_sigterm_and_is_followed_by_another(settings):
             worker.wait()
 
 
+def test_a_worker_that_is_open_to_the_network_shows_nothing_and_works(settings):
+    code = (
+        "import json, runpy, socket, sys, panel as pn\n"
+        "shown = []\n"
+        "pn.viewable.Viewable.servable = lambda page, **_: shown.append(page)\n"
+        "with socket.socket() as server:\n"
+        "    server.bind(('0.0.0.0' if sys.argv[1] == 'open' else '127.0.0.1', 0)); server.listen()\n"
+        "    runpy.run_path('jobs/worker.py')\n"
+        "print(json.dumps(' '.join(str(pane.object) for pane in shown[0].select(pn.pane.HTML))))\n"
+        "from jobs.worker_loop import WorkerThread; import threading\n"
+        "assert any(isinstance(thread, WorkerThread) for thread in threading.enumerate())\n"
+    )
+    settings.library.mkdir()
+    env = {**servers.environment(settings), "PYTHONPATH": str(ROOT)}
+    for how, words, absent in (("open", "without a log-in", "Jobs in hand"), ("loopback", "Jobs in hand", "log-in")):
+        command = [sys.executable, "-c", code, how]
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert words in done.stdout
+        assert absent not in done.stdout
+
+
 def test_the_served_worker_runs_a_job_with_no_page_opened(tmp_path):
     campaign = kill_campaign.Campaign(tmp_path, seed=1)
     campaign.launch()

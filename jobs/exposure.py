@@ -1,4 +1,4 @@
-"""Who can reach this process: a dashboard that listens beyond this machine shows nothing without a log-in."""
+"""Who can reach this process: a page that listens beyond this machine shows nothing without a log-in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import os
 import socket
 import stat
 from collections.abc import Iterable
-
-import panel as pn
-
-from dashboard.text import Markup, tag
 
 _OPEN_FILES = "/dev/fd"
 
@@ -58,38 +54,22 @@ def is_exposed(addresses: Iterable[str]) -> bool:
 
 def may_show(addresses: Iterable[str]) -> bool:
     """True when this session may see the pages: the server is not exposed, or a person has logged in."""
+    # Imported here: only served pages ask, and the rest of this package starts without Panel.
+    import panel as pn
+
     if not is_exposed(addresses):
         return True
     configured = bool(pn.config.oauth_provider or pn.config.basic_auth)
     return configured and pn.state.user not in (None, "", "guest")
 
 
-def refusal(addresses: Iterable[str]) -> Markup:
-    """What is shown instead of every page."""
+def refusal(addresses: Iterable[str]) -> tuple[str, ...]:
+    """What is shown instead of every page: a title, then sentences."""
     listens = ", ".join(address for address in addresses if not is_loopback(address))
-    return tag(
-        "div",
-        tag("h2", "This dashboard is open to the network without a log-in"),
-        tag(
-            "p",
-            f"It listens on {listens}, so anybody could launch conversions. Nothing is shown.",
-        ),
-        tag(
-            "p",
-            "Start it for this machine only: ",
-            tag("code", "trackmapper serve"),
-            ", or ",
-            tag("code", "panel serve dashboard/app.py --address 127.0.0.1"),
-            ".",
-        ),
-        tag(
-            "p",
-            "Or set up a log-in, for example ",
-            tag("code", "--oauth-provider"),
-            " with its key and secret, and ",
-            tag("code", "--cookie-secret"),
-            ".",
-        ),
-        cls="empty",
-        role="alert",
+    return (
+        "This page is open to the network without a log-in",
+        f"It listens on {listens}, so anybody could use it. Nothing is shown.",
+        "Start it for this machine only: trackmapper serve, trackmapper worker, or panel serve with "
+        "--address 127.0.0.1.",
+        "Or set up a log-in, for example --oauth-provider with its key and secret, and --cookie-secret.",
     )
