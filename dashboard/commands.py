@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from core.checks import check_table
+from core.checks.earlier import Converted
 from core.conversion import plan_conversion
 from core.errors import InputError, SettingsError, StoreUnusableError
 from core.manifest import ManifestTable, read_csv
@@ -26,6 +27,7 @@ from core.suggestions import suggest
 from dashboard import answers, demo_mode, listings, servers
 from dashboard.answers import Answer
 from jobs import submission
+from jobs.earlier import converted_before
 from jobs.records import JobRecord
 from jobs.store import JobStore
 from jobs.worker_loop import run_worker
@@ -104,7 +106,11 @@ def _read_mapping(
     table = read_csv(_read_file(options.manifest, MANIFEST_LIMIT_BYTES))
     mouse = next((row.mouseid for row in table.rows if row.mouseid), None) or state.subject
     gathered = _gather(mouse, settings) if mouse else None
-    problems = check_table(table, state=state, subject=gathered)
+    converted: tuple[Converted, ...] = ()
+    if mouse and settings.data.exists():
+        with JobStore(settings.data) as store:
+            converted = converted_before(store, mouse)
+    problems = check_table(table, state=state, subject=gathered, converted=converted)
     return state, table, gathered, problems
 
 

@@ -21,6 +21,7 @@ from dashboard.edits import EMPTY
 from dashboard.state import Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
+from jobs.earlier import converted_before
 from jobs.submission import submit
 
 
@@ -112,8 +113,13 @@ class LaunchView:
             converter_version=self._context.converter_version,
         )
 
-    def _open(self, _event: Event) -> None:
+    async def _open(self, _event: Event) -> None:
+        opened = self._session.opened
         try:
+            if opened is not None and opened.subject is not None:
+                # Somebody may have converted a recording of this mouse since the state was opened.
+                converted = await asyncio.to_thread(converted_before, self._context.store, opened.subject.id)
+                self._session.remember(converted)
             plan = self.plan()
         except TrackmapperError as error:
             text.notify("error", str(error))
@@ -164,6 +170,7 @@ class LaunchView:
                 rows=self.rows,
                 problems=self._session.checked.problems,
                 confirmed=confirmed,
+                mapping=self._session.mapping,
                 user=self._user,
                 now=datetime.now(UTC),
                 relaunch=relaunch,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from core.checks import check_mapping
+from core.checks.earlier import Converted
 from core.errors import InputError, PlatformError, StateError
 from core.geometry import assumed_frame
 from core.manifest import rows_from_mapping
@@ -15,12 +16,14 @@ from core.models import ImageFrame, Mapping, State, Subject
 from core.neuroglancer import interpret_paste, read_state
 from core.neuroglancer.links import StateLink, fetch_state_link
 from core.subjects import gather_subject
+from core.subjects.shown_image import image_frame_of
 from core.suggestions import suggest
 from dashboard.context import Context
 from dashboard.edits import Row
 from dashboard.state import Checked, Opened
 from dashboard.text import count
 from dashboard.theme import track_colors
+from jobs.earlier import converted_before
 
 PASTE_LIMIT = 4 * 1024 * 1024
 UPLOAD_LIMIT = 16 * 1024 * 1024
@@ -49,7 +52,8 @@ def open_state(context: Context, given: Given, progress: Callable[[str], None]) 
     subject, note = _subject_of(context, state, progress)
     progress("Comparing names")
     suggestions = suggest(state, subject) if subject else ()
-    return Opened(state, subject, image_frame_of(state, subject), suggestions, track_colors(state), note)
+    converted = converted_before(context.store, subject.id) if subject else ()
+    return Opened(state, subject, drawn_frame(state, subject), suggestions, track_colors(state), note, converted)
 
 
 def _bytes_of(context: Context, given: Given) -> tuple[bytes, str]:
@@ -83,23 +87,16 @@ def _subject_of(context: Context, state: State, progress: Callable[[str], None])
     return subject, ""
 
 
-def image_frame_of(state: State, subject: Subject | None) -> ImageFrame:
-    """The geometry of the image the tracks were drawn on: read from its metadata, else assumed and saying so."""
-    wanted = {image.asset for image in state.images if image.asset}
-    named = {image.channel for image in state.images if image.channel}
-    for stitched in subject.stitched if subject else ():
-        if stitched.asset.name in wanted:
-            channels = sorted(stitched.channels, key=lambda channel: channel.name not in named)
-            if frame := next((channel.frame for channel in channels if channel.frame), None):
-                return frame
-    return assumed_frame(state)
+def drawn_frame(state: State, subject: Subject | None) -> ImageFrame:
+    """The geometry that the tracks are drawn by: the conversion's own, else an assumed one that says so."""
+    return image_frame_of(state, subject) or assumed_frame(state)
 
 
-def check_rows(opened: Opened, rows: tuple[Row, ...]) -> Checked:
+def check_rows(opened: Opened, rows: tuple[Row, ...], converted: tuple[Converted, ...] = ()) -> Checked:
     """Every problem of the rows as they stand, and which row each manifest row is."""
     mapping = Mapping(subject=opened.state.subject or "", assignments=tuple(row.assignment for row in rows))
     manifest = rows_from_mapping(mapping, opened.subject, opened.state)
-    problems = check_mapping(manifest, state=opened.state, subject=opened.subject, mapping=mapping)
+    problems = check_mapping(manifest, state=opened.state, subject=opened.subject, mapping=mapping, converted=converted)
     return Checked(tuple(problems), tuple(row.id for row in rows if row.assignment.include))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import param
 
+from core.checks.earlier import Converted
 from core.models import Assignment, ImageFrame, Mapping, Problem, Subject, Suggestion
 from core.models import State as NeuroState
 from dashboard import edits
@@ -26,6 +27,8 @@ class Opened:
     colors: dict[str, str]
     note: str = ""
     """Why there is no subject, or nothing of it: one sentence, "" when all is there."""
+    converted: tuple[Converted, ...] = ()
+    """What earlier jobs had made of the mouse when this was opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Checked:
         """Id of the row a problem is about."""
         index = problem.where.row
         return self.row_ids[index] if index is not None and 0 <= index < len(self.row_ids) else None
+
+
+Check = Callable[[Opened, tuple[Row, ...], tuple[Converted, ...]], Checked]
+"""(what is open, its rows, what earlier jobs made of the mouse) -> what the checks say."""
 
 
 class Session(param.Parameterized):
@@ -57,9 +64,10 @@ class Session(param.Parameterized):
     redoable = param.String()
     saved = param.String(doc="When the draft was last kept, in words.")
 
-    def __init__(self, check: Callable[[Opened, tuple[Row, ...]], Checked]) -> None:
+    def __init__(self, check: Check) -> None:
         super().__init__()
         self._check = check
+        self._converted: tuple[Converted, ...] = ()
         self._undo: list[tuple[str, tuple[Row, ...]]] = []
         self._redo: list[tuple[str, tuple[Row, ...]]] = []
         self._next_id = 0
@@ -70,7 +78,8 @@ class Session(param.Parameterized):
         self._redo.clear()
         if rows is None:
             rows = tuple(self.new_row(Assignment(track=layer.name)) for layer in opened.state.tracks)
-        checked = self._check(opened, rows)
+        self._converted = opened.converted
+        checked = self._check(opened, rows, self._converted)
         self.param.update(
             opened=opened,
             rows=rows,
@@ -83,6 +92,13 @@ class Session(param.Parameterized):
             undoable="",
             redoable="",
         )
+
+    def remember(self, converted: tuple[Converted, ...]) -> None:
+        """Take note of what earlier jobs made of the mouse, and check again when that is news."""
+        if converted != self._converted:
+            self._converted = converted
+            if self.opened is not None:
+                self.checked = self._check(self.opened, self.rows, converted)
 
     def new_row(self, assignment: Assignment) -> Row:
         """A row with an id that no row of this session has."""
@@ -119,7 +135,7 @@ class Session(param.Parameterized):
         self._put(rows)
 
     def _put(self, rows: tuple[Row, ...]) -> None:
-        checked = self._check(self.opened, rows)
+        checked = self._check(self.opened, rows, self._converted)
         kept = self.row if any(row.id == self.row for row in rows) else ""
         self.param.update(
             rows=rows,

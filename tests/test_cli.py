@@ -168,6 +168,27 @@ def test_a_launch_ends_counted_and_a_second_press_finds_it(trackmapper, true_pai
     assert shown["events"]
 
 
+def test_another_mapping_of_a_converted_recording_is_asked_about(trackmapper, true_pairs, tmp_path):
+    pair = min(true_pairs, key=lambda p: len(p.manifest.read_text()))
+    code, first, _ = trackmapper("launch", "--state", pair.path, "--manifest", pair.manifest, "--wait", "--json")
+    assert code == 0
+    swapped = tmp_path / "swapped.csv"
+    names = ("20250312_ProbeB_Shank1", "20250312_ProbeB_Shank2")
+    text = pair.manifest.read_text().replace(names[0], "?").replace(names[1], names[0]).replace("?", names[1])
+    swapped.write_text(text)
+    _, same, _ = trackmapper("check", "--state", pair.path, "--manifest", pair.manifest, "--json")
+    assert not [p for p in same["problems"] if p["rule"] == "R8"], "the same mapping is no other one"
+    code, refused, messages = trackmapper("launch", "--state", pair.path, "--manifest", swapped, "--json")
+    assert code == 1
+    assert "--confirm R8" in messages
+    (asked,) = [p for p in refused["problems"] if p["rule"] == "R8"]
+    assert asked["severity"] == "confirm"
+    assert asked["measured"] == str(int(first["id"]))
+    code, made, _ = trackmapper("launch", "--state", pair.path, "--manifest", swapped, "--confirm", "R8", "--json")
+    assert code == 0
+    assert made["job"] != first["id"]
+
+
 def test_a_queued_job_can_be_cancelled(trackmapper, true_pairs):
     pair = true_pairs[0]
     _, made, _ = trackmapper("launch", "--state", pair.path, "--manifest", pair.manifest, "--json")

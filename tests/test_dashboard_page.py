@@ -299,9 +299,9 @@ def test_a_mapping_that_has_succeeded_is_launched_again_only_when_asked_to(share
 
 
 def test_a_recording_converted_meanwhile_in_another_way_must_be_confirmed(shared):
-    view, launch, launched = mapped(shared)
+    view = mapped(shared)[0]
     choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
-    view.remember((Converted(b.RAW1, "7", frozenset({("another", "ProbeA", None)})),))
+    view.remember((Converted(b.DAY1, "7", frozenset({("another", "ProbeA", None)})),))
     assert "R8" in {p.rule for p in view.checked.problems if p.severity == "confirm"}
     view.remember(())
     assert "R8" not in {p.rule for p in view.checked.problems}

@@ -13,7 +13,7 @@ from core.errors import InputError
 from core.models import Assignment, SortingStatus, Suggestion
 from dashboard import edits
 from dashboard.drafts import Drafts
-from dashboard.opening import check_rows, image_frame_of
+from dashboard.opening import check_rows, drawn_frame
 from dashboard.state import Opened, Session
 from dashboard.theme import track_colors
 from jobs.store import JobStore
@@ -24,7 +24,7 @@ COLUMNS = (*edits.CHOICE_COLUMNS, "include", "note")
 def opened(*tracks: str, subject=None, suggestions=()) -> Opened:
     state = b.make_state(*(tracks or ("one", "two", "three")))
     subject = subject or b.make_subject()
-    return Opened(state, subject, image_frame_of(state, subject), tuple(suggestions), track_colors(state))
+    return Opened(state, subject, drawn_frame(state, subject), tuple(suggestions), track_colors(state))
 
 
 def session(*tracks: str, **more) -> Session:

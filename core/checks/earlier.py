@@ -18,7 +18,7 @@ class Converted:
     recording: str
     job: str
     rows: frozenset[tuple[str, str, int | None]]
-    """(track, stream, 0-based shank of the probe)."""
+    """(track, stream, 0-based shank within the stream)."""
 
 
 def converted_by(job: str, rows: Sequence[ManifestRow]) -> tuple[Converted, ...]:
@@ -48,4 +48,4 @@ def check_earlier(index: CheckIndex, converted: Sequence[Converted]) -> Iterator
 
 
 def _key(row: ManifestRow) -> tuple[str, str, int | None]:
-    return row.histology_track_id, row.ephys_collection, row.histology_shank
+    return row.histology_track_id, row.ephys_collection, row.ephys_shank

@@ -1,0 +1,26 @@
+"""What earlier jobs made of a mouse's recordings, for the check that asks before one is converted in another way."""
+
+from __future__ import annotations
+
+from core.checks.earlier import Converted
+from jobs.records import JobRecord, JobState
+from jobs.store import JobStore
+
+_LOOK_BACK = 1_000
+
+
+def converted_before(store: JobStore, subject: str) -> tuple[Converted, ...]:
+    """Every recording of the mouse that a job has delivered, in whole or in part; the last job first.
+
+    Jobs that another one superseded, and those put away, do not count.
+    """
+    ends = (JobState.SUCCEEDED, JobState.INCOMPLETE)
+    jobs = store.newest(_LOOK_BACK, states=ends, subject=subject, archived=False)
+    return tuple(found for job in jobs if job.superseded_by is None for found in _converted(job))
+
+
+def _converted(job: JobRecord) -> tuple[Converted, ...]:
+    by_recording: dict[str, set[tuple[str, str, int | None]]] = {}
+    for row in job.rows:
+        by_recording.setdefault(row.recording, set()).add((row.track, row.stream, row.shank))
+    return tuple(Converted(name, str(int(job.id)), frozenset(rows)) for name, rows in by_recording.items())
