@@ -49,9 +49,12 @@ def test_zarr_format_3():
     files = {path: data for path, data in stitched_files().items() if not path.startswith(IMAGE)}
     files[f"{IMAGE}/zarr.json"] = as_json({"zarr_format": 3, "attributes": {"ome": zattrs()}})
     files[f"{IMAGE}/0/zarr.json"] = as_json({"zarr_format": 3, "shape": [1, 1, 10, 20, 30]})
-    frame = read(files).channels[0].frame
+    stitched = read(files)
+    frame = stitched.channels[0].frame
     assert frame is not None
     assert frame.shape_level0_zyx == (10, 20, 30)
+    told = [each for each in stitched.problems if "zarr format 3" in each.message]
+    assert [(each.rule, each.severity) for each in told] == [("A11", Severity.CONFIRM)]
 
 
 def test_metadata_nd_json_counts_first_as_it_does_for_the_converters_and_a_disagreement_must_be_confirmed():

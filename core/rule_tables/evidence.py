@@ -198,7 +198,8 @@ EVIDENCE = (
         "A11",
         "The stitched asset lacks something",
         W,
-        "The full converter stops when a part is missing; a conversion in image space needs only an image.",
+        "The full converter stops when a part is missing; a conversion in image space needs only an image. To be "
+        "confirmed where an image is of a zarr format that the converters do not read.",
         "Check the asset.",
     ),
     Rule("A12", "Several stitched assets", W, "The state says which one is used.", "Check that it is the right one."),

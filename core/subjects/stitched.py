@@ -7,7 +7,7 @@ from typing import Any
 
 from core.errors import InputError, NotFoundError, TrackmapperError
 from core.geometry import image_frame
-from core.models import Asset, ImageChannel, ImageFrame, Problem, Severity, Stitched
+from core.models import Asset, ImageChannel, Problem, Severity, Stitched
 from core.platforms.base import AssetReader
 from core.rules import problem
 from core.subjects.asset_files import list_optional, object_of, objects, read_listed, read_object, text_of
@@ -70,18 +70,22 @@ def _channel(
     reader: AssetReader, asset: Asset, name: str, acquisition: Mapping[str, Any], problems: list[Problem]
 ) -> ImageChannel:
     path = f"{IMAGES}/{name}"
-    frame: ImageFrame | None = None
     try:
-        attributes, shape = _zarr(reader, asset, path)
+        attributes, shape, zarr_format = _zarr(reader, asset, path)
         frame = image_frame(attributes, shape, dict(acquisition) or None)
     except TrackmapperError as error:
         told = f"Where image {name} of {asset.name} lies is not known: {error}"
         problems.append(problem("A14", told, recording=asset.name))
+        return ImageChannel(channel_name(name), path, None)
+    if zarr_format != 2:
+        told = f"Image {name} of {asset.name} is of zarr format {zarr_format}; the converters read format 2."
+        cure = "Confirm that your converter reads it, or use an image of format 2."
+        problems.append(problem("A11", told, severity=Severity.CONFIRM, cure=cure, recording=asset.name))
     return ImageChannel(channel_name(name), path, frame)
 
 
-def _zarr(reader: AssetReader, asset: Asset, path: str) -> tuple[dict[str, Any], tuple[int, int, int]]:
-    """The multiscales attributes and the z, y, x size of the finest level, for zarr formats 2 and 3.
+def _zarr(reader: AssetReader, asset: Asset, path: str) -> tuple[dict[str, Any], tuple[int, int, int], int]:
+    """The multiscales attributes and the z, y, x size of the finest level, and the zarr format, 2 or 3.
 
     Raises:
         PlatformError, InputError: they are missing or cannot be read.
@@ -108,7 +112,7 @@ def _zarr(reader: AssetReader, asset: Asset, path: str) -> tuple[dict[str, Any],
             where=f"{asset.name}/{path}",
             cure="Check the image's .zarray.",
         )
-    return attributes, (sizes[0], sizes[1], sizes[2])
+    return attributes, (sizes[0], sizes[1], sizes[2]), 2 if level_file == ".zarray" else 3
 
 
 def _registered(reader: AssetReader, asset: Asset) -> dict[str, set[str]]:
