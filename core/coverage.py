@@ -231,7 +231,7 @@ def _differs(row: ManifestRow, picks_image_ras_um: Points, launched: Launched) -
         if len(other) == len(track) and _distance_um(picks_image_ras_um, other, launched.frame) <= _NEAR_UM:
             return f"holds the points of track {name}"
     return (
-        f"holds points up to {away_um:.3g} um from where the track lies in the image that was checked: "
+        f"holds points up to {away_um:.1f} um from where the track lies in the image that was checked: "
         "the image's geometry or the track was changed after the check"
     )
 

@@ -105,6 +105,8 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
             return _claim(record, runner, open_launch)
         case Kind.LOOK:
             if record.step is Step.RUN:
+                if record.cancel is not None:
+                    runner.forbid_run(record.token)  # so that "there is none" also holds later
                 # Also when the inputs are lost: a run that goes on must be found, to be stopped.
                 return Seen(runner.find_runs(record.token))
             return Seen(_made_by(_effect(record, open_launch(record)), runner))

@@ -8,13 +8,13 @@ from dataclasses import asdict, replace
 import pytest
 
 from core.models import ImageFrame
-from jobs.call_answers import Accepted, Counted, Refused, Stopped
+from jobs.call_answers import Accepted, Counted, Refused, Seen, Stopped
 from jobs.calls import perform
 from jobs.launches import Launch, launch_to_json, open_launch, plan_from_json, plan_to_json
 from jobs.protocol import Kind
-from jobs.records import RemoteIds, Step
+from jobs.records import Cancellation, RemoteIds, Step
 from tests.fake_runner import Clock, FakeRunner, MemoryStore, a_launch
-from tests.job_records import a_plan, a_record
+from tests.job_records import START, a_plan, a_record
 
 # The fake brain's picks are its z, y, x as x, y, z.
 FRAME = ImageFrame((1.0, 1.0, 1.0), ("S", "A", "R"), (9, 9, 9), 1)
@@ -47,15 +47,22 @@ def test_a_result_is_held_against_the_geometry_that_was_checked(scale, delivered
     assert (told.coverage.asked, told.coverage.delivered) == (2, delivered)
 
 
-def test_a_run_that_may_still_come_is_ruled_out_when_its_job_is_stopped():
+@pytest.mark.parametrize(("kind", "answer"), [(Kind.STOP, Stopped()), (Kind.LOOK, Seen(()))])
+def test_a_run_that_may_still_come_is_ruled_out_when_its_job_is_cancelled(kind, answer):
     runner = FakeRunner(Clock(), outcome=lambda _: "late", late_s=60.0)
-    record = a_record(token="t", step=Step.RUN)
+    record = a_record(token="t", step=Step.RUN, cancel=Cancellation(by="ana", at=START))
     with pytest.raises(ConnectionResetError):
         runner.start_run(a_launch("t").run(RemoteIds(manifest_asset="m", state_asset="s")))
-    assert perform(Kind.STOP, record, runner, lambda _: a_launch("t")) == Stopped()
+    assert perform(kind, record, runner, lambda _: a_launch("t")) == answer
     runner.clock.s = 1000.0
     assert runner.find_runs("t") == ()
     assert runner.count("run", "t") == 0
+
+
+def test_looking_for_a_run_that_is_still_wanted_rules_nothing_out():
+    runner = FakeRunner(Clock())
+    perform(Kind.LOOK, a_record(token="t", step=Step.RUN), runner, lambda _: a_launch("t"))
+    assert runner.forbidden == set()
 
 
 def test_library_and_geometry_are_kept_with_the_plan_and_may_be_lacking_in_an_older_one():
