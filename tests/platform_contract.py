@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.coverage import count_coverage
+from core.coverage import count_coverage, what_was_launched
 from core.errors import NotFoundError, PlatformError, RefusedError
 from core.manifest import ManifestRow
 from core.platforms.base import AssetReader, CaptureRequest, InputAsset, Mount, Runner, RunRequest, RunState
@@ -106,7 +106,8 @@ class PlatformContract:
         assert result.provenance_data_assets == ("a", "b")
         assert result.custom_metadata == {"subject id": "x"}
         assert place.runner.find_assets("j1c") == (result,)
-        coverage = count_coverage(place.rows, place.runner, result)
+        launched = what_was_launched(place.state, None, place.runner.converter_version)
+        coverage = count_coverage(place.rows, place.runner, result, launched)
         assert (coverage.asked, coverage.delivered) == (len(place.rows), len(place.rows)), coverage
         pick = f"{place.rows[0].mouseid}/{place.rows[0].recording}"
         assert place.reader.list_folder(result, pick) == place.runner.list_folder(result, pick)
@@ -167,3 +168,4 @@ class PlatformContract:
         assert place.runner.settle.clean_looks >= 1
         assert place.runner.settle.run_window_s >= 0
         assert place.reader.health() == ""
+        assert place.reader.platform_id == place.runner.platform_id
