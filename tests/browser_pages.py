@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 
 ROOT = Path(__file__).resolve().parents[1]
 WAIT_MS = 60_000
@@ -142,7 +143,7 @@ def choose(page: Page, column: str, row: int, words: str) -> None:
     entry = page.locator(".tabulator-edit-list-item", has_text=words).first
     for _ in range(8):
         cell(page, column, row).click()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(PlaywrightTimeoutError):
             return entry.click(timeout=4_000)
     raise AssertionError(f"{column} of row {row} does not offer {words!r}")
 

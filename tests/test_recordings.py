@@ -430,12 +430,11 @@ def test_notes_make_one_of_unknown_length_the_surface_recording(mouse: Mouse, no
     assert roles(mouse)[MAIN] == (Role.MAIN, SECOND)
 
 
-def test_notes_leave_a_long_one_open(mouse: Mouse):
+def test_notes_that_call_a_long_one_a_surface_recording_are_believed_and_its_length_is_told(mouse: Mouse):
     mouse.raw(MAIN, session(95))
     mouse.raw(SECOND, session(18, "Surface finding"))
-    assert roles(mouse) == {MAIN: (Role.MAIN, None), SECOND: (Role.UNKNOWN, None)}
-    main, second = mouse.recordings()
-    assert "may be its surface recording" in main.surface_reason
+    assert roles(mouse) == {MAIN: (Role.MAIN, SECOND), SECOND: (Role.SURFACE, None)}
+    _, second = mouse.recordings()
     assert "not shorter than 10 min" in second.role_reason
 
 

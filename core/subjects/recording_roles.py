@@ -71,11 +71,9 @@ def _role(recording: Recording, earlier: Sequence[Recording], noted: bool) -> tu
         told += f", {_minutes(length)} long"
     if not recording.sortings and main.sortings:
         told += ", not sorted"
-    if noted and length is not None and length >= SHORT_S:
-        reason = f"its notes speak of a surface recording, but it is not shorter than {_minutes(SHORT_S)}"
-        return Role.UNKNOWN, f"{told}; {reason}", main
     if noted:
-        return Role.SURFACE, f"{told}; its notes speak of a surface recording", main
+        long = "" if length is None or length < SHORT_S else f", though it is not shorter than {_minutes(SHORT_S)}"
+        return Role.SURFACE, f"{told}; its notes call it a surface recording{long}", main
     if length is not None and length < SHORT_S:
         return Role.SURFACE, f"{told}; shorter than {_minutes(SHORT_S)}", main
     return Role.UNKNOWN, f"{told}; nothing says whether it is a surface recording", main
