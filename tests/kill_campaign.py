@@ -1,8 +1,9 @@
-"""Kills workers, dashboards and launching processes at random moments, and keeps the ledger of what became of the jobs.
+"""Kills workers, dashboards, launching processes and conversions at random moments, and keeps the ledger of the jobs.
 
-`python -m tests.kill_campaign FOLDER --kills 190 --served 10 --seed 1` prints one line, and exits 1 when a job was lost
-or anything was made twice. The workers are real processes on real conversions; most are forked from a process that has
-only imported their modules, so that a kill does not cost the second that importing takes.
+`python -m tests.kill_campaign FOLDER --kills 190 --served 10 --runs 4 --seed 1` prints one line, and exits 1 when a job
+was lost, anything was made twice, or a job whose conversion was killed is called a success. The workers are real
+processes on real conversions; most are forked from a process that has only imported their modules, so that a kill does
+not cost the second that importing takes.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ from __future__ import annotations
 import argparse
 import collections
 import dataclasses
+import http
 import json
 import multiprocessing
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,6 +29,7 @@ from core.conversion import ConversionPlan, plan_conversion
 from core.manifest import read_csv
 from core.neuroglancer import read_state
 from core.platforms.local import LocalLibrary, LocalRunner
+from core.platforms.local_runs import RunFolder, is_alive, read_identity
 from core.sample import SampleSummary, write_sample
 from core.settings import Settings, load_settings
 from core.subjects import gather_subject
@@ -37,7 +42,10 @@ from jobs.submission import submit
 
 ROOT = Path(__file__).parents[1]
 MOST_IN_FLIGHT, FEWEST_IN_FLIGHT = 12, 2
+LONG_S = 600
+"""How long a conversion goes on that is to be killed."""
 PATIENCE_S = 120.0
+BROKEN_ENDS = {JobState.INCOMPLETE, JobState.FAILED}
 
 
 def a_plan(summary: SampleSummary, runner: LocalRunner) -> ConversionPlan:
@@ -88,6 +96,8 @@ class Campaign:
         self.pressed = 0
         self.killed: collections.Counter[str] = collections.Counter()
         self.at: collections.Counter[str] = collections.Counter()
+        self.broken: set[str] = set()
+        """Digests of the jobs whose conversion was killed."""
 
     # --- launching ------------------------------------------------------------------------------
 
@@ -127,9 +137,18 @@ class Campaign:
         """Wait for a random moment: often within the first steps of a pass, else anywhere."""
         time.sleep(self.random.uniform(0.0, 0.06 if self.random.random() < 0.5 else 0.5))
         self.keep_in_flight()
+        deadline = time.monotonic() + PATIENCE_S
+        while not self.in_flight() and time.monotonic() < deadline:
+            time.sleep(0.05)
+            self.keep_in_flight()
+
+    def in_flight(self) -> list[JobRecord]:
+        """Jobs that a kill hits: one in doubt only waits, and one that asks a person waits longer."""
+        hit = (Phase.READY, Phase.INTENT)
+        return [r for r in self.store.active() if r.phase in hit and r.state is not JobState.NEEDS_YOU]
 
     def note_kill(self, what: str) -> None:
-        in_flight = self.store.active()
+        in_flight = self.in_flight()
         if not in_flight:
             raise SystemExit("a kill without a job in flight")
         for record in in_flight:
@@ -155,28 +174,78 @@ class Campaign:
             worker.wait() if isinstance(worker, subprocess.Popen) else worker.join()
 
     def kill_served(self, kills: int) -> None:
-        """Kill the real `panel serve` commands: four times the worker, then once the dashboard."""
-        running: dict[str, subprocess.Popen[bytes]] = {}
+        """Kill the real `panel serve` commands: four times the worker, then once the dashboard, seen serving."""
+        running: dict[str, tuple[subprocess.Popen[bytes], int]] = {}
         env = servers.environment(self.settings)
         try:
             for number in range(kills):
                 for script in (servers.WORKER, servers.DASHBOARD):
                     if script not in running:
-                        command = servers.panel_command(script, servers.free_port(self.random.randrange(20000, 60000)))
-                        running[script] = subprocess.Popen(
+                        port = servers.free_port(self.random.randrange(20000, 60000))
+                        command = servers.panel_command(script, port)
+                        process = subprocess.Popen(
                             command, cwd=ROOT, env=env, stderr=subprocess.DEVNULL, start_new_session=True
                         )
+                        running[script] = process, port
                 self.wait_for_leader()
-                self.moment()
                 script = servers.DASHBOARD if number % 5 == 4 else servers.WORKER
-                victim = running.pop(script)
+                victim, port = running[script]
+                if script == servers.DASHBOARD:
+                    self.use_dashboard(victim, port)
+                self.moment()
+                del running[script]
                 victim.kill()
                 self.note_kill(f"panel serve {script}")
                 victim.wait()
         finally:
-            for process in running.values():
+            for process, _ in running.values():
                 process.kill()
                 process.wait()
+
+    def use_dashboard(self, process: subprocess.Popen[bytes], port: int) -> None:
+        """A session on the dashboard, and a launch beside it: its kill must cost neither the queue nor the job."""
+        servers.wait_until_serving(process, port)
+        with urllib.request.urlopen(servers.page_url(servers.DASHBOARD, port), timeout=60) as page:
+            if page.status != http.HTTPStatus.OK:
+                raise SystemExit(f"the dashboard answered {page.status}")
+        self.launch()
+
+    def kill_runs(self, kills: int) -> None:
+        """Kill what a conversion consists of, its converter or its supervisor with it, while no worker is hurt."""
+        worker = self.fork.Process(target=work, args=(self.settings.library, self.settings.data))
+        worker.start()
+        self.wait_for_leader()
+        for number in range(kills):
+            self.pressed += 1
+            plan = dataclasses.replace(numbered(self.plan, self.pressed), parameters={"slow": str(LONG_S)})
+            self.broken.add(plan.digest)
+            press(self.settings, plan)
+            record = self._running(plan.digest)
+            run = RunFolder(self.settings.data / "runs" / record.token)
+            # The supervisor first: it would otherwise write down how the converter ended.
+            victims = [run.identity, run.converter] if number % 2 else [run.converter]
+            for victim in victims:
+                os.kill(self._alive(victim), signal.SIGKILL)
+            self.killed["supervisor and converter" if number % 2 else "converter"] += 1
+        worker.terminate()
+        worker.join(30)
+
+    def _running(self, digest: str) -> JobRecord:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            for record in self.store.active():
+                if record.digest == digest and record.state is JobState.RUNNING:
+                    return record
+            time.sleep(0.05)
+        raise SystemExit("a job to be killed never ran")
+
+    def _alive(self, identity: Path) -> int:
+        deadline = time.monotonic() + PATIENCE_S
+        while not is_alive(found := read_identity(identity)) or found is None:
+            if time.monotonic() > deadline:
+                raise SystemExit(f"no living process stands in {identity.name}")
+            time.sleep(0.02)
+        return found.pid
 
     # --- the ledger -----------------------------------------------------------------------------
 
@@ -202,12 +271,16 @@ class Campaign:
         for record in records:
             counts = self._made(record)
             made.update(counts)
-            wrong += [f"job {record.id} has {n} {what}" for what, n in counts.items() if n != 1]
-            if record.state is not JobState.SUCCEEDED:
+            broken = record.digest in self.broken
+            few = (0, 1) if broken else (1,)
+            wrong += [f"job {record.id} has {n} {what}" for what, n in counts.items() if n not in few]
+            ends = BROKEN_ENDS if broken else {JobState.SUCCEEDED}
+            if record.state not in ends or bool(record.error) is not broken:
                 wrong.append(f"job {record.id} is {record.state}: {record.error}")
         return {
             "kills": dict(self.killed),
             "jobs": len(records),
+            "broken": dict(collections.Counter(r.state.value for r in records if r.digest in self.broken)),
             "in doubt": sum(any(e.what == "in doubt" for e in r.events) for r in records),
             "made": dict(made),
             "in flight at kills": dict(self.at),
@@ -238,12 +311,14 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kills", type=int, default=190)
     parser.add_argument("--served", type=int, default=0)
+    parser.add_argument("--runs", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     campaign = Campaign(options.folder, options.seed)
     began = time.monotonic()
     campaign.kill_loops(options.kills)
     campaign.kill_served(options.served)
+    campaign.kill_runs(options.runs)
     campaign.let_end()
     ledger = {"seed": options.seed, "seconds": round(time.monotonic() - began), **campaign.ledger()}
     campaign.store.close()
