@@ -45,7 +45,7 @@ WIDTHS = {
     "suggestion": 240,
     "note": 120,
 }
-EDITABLE = (*CHOICE_COLUMNS, "include", "note")
+EDITABLE = (*CHOICE_COLUMNS, "note")
 
 
 def frame(session: Session) -> pd.DataFrame:
@@ -136,7 +136,6 @@ def editors(opened: Opened) -> dict[str, Any]:
         **fixed,
         **nested,
         "recording": {"type": "list", "values": [EMPTY, *recordings]},
-        "include": {"type": "tickCross"},
         "note": {"type": "input"},
     }
 
@@ -166,6 +165,8 @@ class AssignmentTable:
             },
         )
         self.view.on_edit(lambda event: self.apply_edit(event.row, event.column, event.value))
+        # One press: the table's own editor would take two, the first to open a box.
+        self.view.on_click(lambda event: self.toggle(event.row), column="include")
         self.view.param.watch(self._selected, "selection")
         session.param.watch(lambda *_: self.reopen(), "opened")
         session.param.watch(lambda *_: self.sync(), ["rows", "checked"])
@@ -180,6 +181,13 @@ class AssignmentTable:
             except InputError as error:
                 text.notify("warning", str(error))
         self.sync()
+
+    def toggle(self, position: int) -> None:
+        """Include a row, or leave it out."""
+        ids = list(self.view.value.index)
+        row = self._session.find(ids[position]) if 0 <= position < len(ids) else None
+        if row is not None:
+            self.apply_edit(position, "include", not row.assignment.include)
 
     def reopen(self) -> None:
         """Show another state."""

@@ -127,3 +127,13 @@ def test_the_problem_list_follows_the_rows(view):
         view.edit(row.id, "stream", "ProbeA")
     assert len(problems.table.value) == len(view.checked.problems) != before
     assert "error" in str(problems.counts.object)
+
+
+def test_one_press_leaves_a_row_out_and_another_takes_it_in(table, view):
+    table.toggle(0)
+    assert view.rows[0].assignment.include is False
+    assert not cell(table, 0, "include")
+    table.toggle(0)
+    assert view.rows[0].assignment.include is True
+    table.toggle(99)  # a press on a row that is gone changes nothing
+    assert all(row.assignment.include for row in view.rows)

@@ -40,9 +40,7 @@ def _set_truth(page, row: int, true) -> None:
     """Map one row as the true manifest has it."""
     day = f"{true.recording[-19:-9]} {true.recording[-8:-6]}:{true.recording[-5:-3]}"
     choose(page, "recording", row, day)
-    if cell(page, "sorting", row).inner_text() == "–":
-        process_day = true.sorted_recording[-19:-9]
-        choose(page, "sorting", row, process_day)
+    choose(page, "sorting", row, true.sorted_recording[-19:-9])
     choose(page, "stream", row, true.ephys_collection)
     expect(cell(page, "stream", row)).to_have_text(true.ephys_collection)
 
