@@ -256,7 +256,9 @@ def resolve(store: JobStore, job_id: str, choice: Choice, user: str, now: dateti
             raise NotAllowedError(f"the job is {record.state} and asks for nothing", where=f"job {record.id}")
         told = record.told(now, "decided", choice.value.replace("_", " "), by=user)
         if choice is Choice.GIVE_UP:
-            return told.changed(state=JobState.FAILED, step=Step.DONE, ended=now, error=f"given up by {user}")
+            # The worker ends it: only the platform can rule out that what was lost still starts.
+            asked = told.changed(cancel=Cancellation(by=user, at=now), clean_looks=0, due=None, error="")
+            return asked.changed(state=JobState.CANCELLING)
         phase = Phase.SETTLING if choice is Choice.LOOK_AGAIN else Phase.READY
         return told.changed(state=STATE_OF_STEP[record.step], phase=phase, clean_looks=0, due=None, error="", tries=0)
 

@@ -33,29 +33,31 @@ def take(folder: Path, images: Path = IMAGES, *, dark: bool = False) -> None:
         page = visit(browser, server.url, width=WIDTH, height=1000).page
         if dark:
             page.get_by_role("button", name="Toggle theme").click()
-        open_saved(page, day1.path.stem)
-        page.get_by_role("button", name="Accept certain").click()
-        page.get_by_role("button", name="Review and launch").click()
-        dialog = page.get_by_role("dialog")
-        for box in dialog.get_by_role("checkbox").all():
-            box.check()
-        page.wait_for_timeout(1000)
-        page.screenshot(path=images / "launch.png")
-        dialog.get_by_role("button", name="Launch").click()
-        page.get_by_text("5 of 5 delivered").first.wait_for()
-        page.wait_for_timeout(2000)
-        page.screenshot(path=images / "jobs.png")
-
-        page.get_by_role("button", name="Map", exact=True).click()
         open_saved(page, first.path.stem)
         page.locator(".js-plotly-plot").wait_for()
         page.get_by_role("button", name="Accept certain").click()
         cell(page, "track", 5).click()
-        page.set_viewport_size({"width": WIDTH, "height": 1500})
-        page.wait_for_timeout(4000)
-        page.evaluate("window.scrollTo(0, 0)")
-        page.wait_for_timeout(1000)
+        page.set_viewport_size({"width": WIDTH, "height": 1680})
+        page.wait_for_timeout(8_000)  # until the notice is gone
+        page.get_by_label("Neuroglancer link or state").scroll_into_view_if_needed()
+        page.wait_for_timeout(1_000)
         page.screenshot(path=images / "map.png")
+
+        page.set_viewport_size({"width": WIDTH, "height": 1000})
+        open_saved(page, day1.path.stem)
+        page.get_by_text("5 tracks").first.wait_for()
+        page.get_by_role("button", name="Accept certain").click()
+        page.get_by_role("button", name="Review and launch").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_text("Assets attached").wait_for()
+        for box in dialog.get_by_role("checkbox").all():
+            box.check()
+        page.wait_for_timeout(1_000)
+        page.screenshot(path=images / "launch.png")
+        dialog.get_by_role("button", name="Launch").click()
+        page.get_by_text("5 of 5 delivered").first.wait_for()
+        page.wait_for_timeout(8_000)
+        page.screenshot(path=images / "jobs.png")
 
 
 if __name__ == "__main__":

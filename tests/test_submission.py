@@ -224,7 +224,7 @@ def test_a_relaunch_after_success_is_asked_for(store):
     [
         (Choice.LOOK_AGAIN, JobState.LAUNCHING, Phase.SETTLING),
         (Choice.START_AGAIN, JobState.LAUNCHING, Phase.READY),
-        (Choice.GIVE_UP, JobState.FAILED, Phase.SETTLING),
+        (Choice.GIVE_UP, JobState.CANCELLING, Phase.SETTLING),
     ],
 )
 def test_a_person_decides_and_is_named(store, choice, state, phase):
