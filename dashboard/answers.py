@@ -94,6 +94,7 @@ def _sorting(sorting: Sorting) -> Answer:
         "sorter": sorting.sorter,
         "status": sorting.status.value,
         "reason": sorting.reason,
+        "copy_of": sorting.copy_of or None,
         "streams": [
             {"token": s.token, "shanks": list(s.shanks), "units": s.units, "passing": s.passing}
             for s in sorting.streams

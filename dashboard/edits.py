@@ -52,8 +52,8 @@ def sorting_label(sorting: Sorting) -> str:
 
 
 def sorting_labels(recording: Recording) -> dict[str, str]:
-    """Sorted asset name -> label, within one recording."""
-    return unique_labels({s.asset.name: sorting_label(s) for s in recording.sortings})
+    """Sorted asset name -> label, within one recording. A second capture of one computation is no choice of its own."""
+    return unique_labels({s.asset.name: sorting_label(s) for s in recording.sortings if not s.copy_of})
 
 
 def shank_label(shank: int, total: int) -> str:

@@ -90,7 +90,8 @@ def _probes(probes: Sequence[Probe]) -> str:
 
 def _status(sorting: Sorting) -> str:
     reason = f": {sorting.reason}" if sorting.reason else ""
-    return f"{sorting.status.value}{reason}"
+    copy = f", second capture of {sorting.copy_of}" if sorting.copy_of else ""
+    return f"{sorting.status.value}{reason}{copy}"
 
 
 def suggest_text(suggestions: Sequence[Suggestion]) -> str:

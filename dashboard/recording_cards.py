@@ -76,7 +76,8 @@ def _role(subject: Subject, recording: Recording) -> Markup:
 
 def _sorting(sorting: Sorting) -> Markup:
     cls, sign = _STATUS[sorting.status]
-    reason = tag("span", f" {sorting.reason}", cls="dim") if sorting.reason else ""
+    words = f"second capture of {sorting.copy_of}" if sorting.copy_of else sorting.reason
+    reason = tag("span", f" {words}", cls="dim") if words else ""
     return tag(
         "p", tag("span", f"{sign} {sorting_label(sorting)}", cls=cls, title=sorting.asset.name), reason, cls="facts"
     )
