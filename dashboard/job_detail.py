@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 
-from dashboard.job_words import STATE_WORDS, state_line
+from dashboard.job_words import STATE_WORDS, state_line, trouble
 from dashboard.text import Markup, join, moment, preformatted, tag
 from jobs.records import AskedRow, JobRecord
 
@@ -26,7 +26,8 @@ def head(job: JobRecord, now: datetime, zone: tzinfo | None) -> Markup:
         tag("span", f"by {job.created_by}, {moment(job.created, now, zone)}", cls="dim"),
         tag("span", f"attempt {job.attempt}", cls="dim") if job.attempt > 1 else "",
     ]
-    error = tag("p", job.error, cls=cls, role="alert") if job.error else ""
+    words = trouble(job)
+    error = tag("p", words, cls=cls if job.error else "bad", role="alert") if words else ""
     return tag("div", tag("div", *parts, cls="row"), error)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from dashboard.text import count, duration
+from jobs.protocol import TWINS
 from jobs.records import JobRecord, JobState
 
 STATE_WORDS: dict[JobState, tuple[str, str, str]] = {
@@ -35,6 +36,13 @@ def state_line(job: JobRecord, now: datetime) -> str:
     elif not job.has_ended:
         words += f", {duration((now - since(job)).total_seconds())}"
     return f"{sign} {words}"
+
+
+def trouble(job: JobRecord) -> str:
+    """What is wrong, in words; "" when nothing is. A twin of the launch is trouble also when the job succeeded."""
+    twins = [event.detail for event in job.events if event.what == TWINS]
+    words = f"More than one was made of this launch; look at the others before you use the result: {'; '.join(twins)}"
+    return " ".join(filter(None, (job.error, words if twins else "")))
 
 
 def since(job: JobRecord) -> datetime:

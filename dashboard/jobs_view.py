@@ -15,7 +15,7 @@ from param.parameterized import Event
 from core.errors import TrackmapperError
 from dashboard import job_detail, text, url_state
 from dashboard.context import Context
-from dashboard.job_words import since, state_line, tracks_line
+from dashboard.job_words import since, state_line, tracks_line, trouble
 from dashboard.tables import COMPACT, SIGNED, TITLED, sync
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
@@ -68,7 +68,7 @@ def frame(jobs: tuple[JobRecord, ...], now: datetime, zone: tzinfo | None) -> pd
             state_line(job, now),
             text.plain(job.subject, 40),
             tracks_line(job),
-            text.plain(job.error, 300),
+            text.plain(trouble(job), 300),
             text.plain(job.created_by, 60),
             text.moment(job.created, now, zone),
             text.moment(since(job), now, zone),

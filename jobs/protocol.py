@@ -38,6 +38,8 @@ from jobs.records import (
     Step,
 )
 
+TWINS = "alarm: twins"
+"""The event that says that more than one thing carries the token of one effect."""
 BACK_OFF_S, BACK_OFF_CAP_S = 5.0, 600.0
 _LOOK_S, _LOOK_CAP_S = 1.0, 120.0
 
@@ -254,7 +256,7 @@ def _adopt(record: JobRecord, ids: tuple[str, ...], now: Moment) -> JobRecord:
     if record.step is Step.RUN:
         after = after.changed(started=now.at)
     after = after.told(now.at, f"{words} {'found' if found else 'made'}", adopted)
-    return after if not twins else after.told(now.at, "alarm: twins", f"{words}: {', '.join(twins)}")
+    return after if not twins else after.told(now.at, TWINS, f"{words}: {', '.join(twins)}")
 
 
 def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy) -> JobRecord:
@@ -321,7 +323,7 @@ def _counted(record: JobRecord, answer: Counted, now: Moment) -> JobRecord:
     counted = record.changed(coverage=coverage)
     twins = tuple(twin for twin in answer.twins if twin not in record.surplus)
     if twins:
-        counted = counted.changed(surplus=(*record.surplus, *twins)).told(now.at, "alarm: twins", ", ".join(twins))
+        counted = counted.changed(surplus=(*record.surplus, *twins)).told(now.at, TWINS, ", ".join(twins))
     share = f"{coverage.delivered} of {coverage.asked} tracks delivered"
     if coverage.asked != len(record.rows):
         words = f"the count is of {coverage.asked} rows, the launch was of {len(record.rows)}"

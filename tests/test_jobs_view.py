@@ -12,6 +12,7 @@ from job_records import START, a_record
 from dashboard import job_detail
 from dashboard.job_words import STATE_WORDS, state_line
 from dashboard.jobs_view import FILTERS, PAGE_SIZE, JobsView, Wanted, list_jobs
+from jobs.protocol import TWINS
 from jobs.records import Confirmation, CountedCoverage, CountedRow, JobState, RemoteIds, Step
 from jobs.store import JobStore
 
@@ -172,3 +173,11 @@ def test_words_exist_for_every_state_and_counted_ends_say_the_count():
 
 def test_before_the_count_the_rows_asked_are_shown():
     assert "not counted yet" in job_detail.coverage(a_record("1"))
+
+
+def test_a_twin_of_a_launch_is_told_also_when_the_job_succeeded(shared):
+    twin = a_record("t", state=JobState.SUCCEEDED).told(START, TWINS, "run: r-2")
+    shared.store.add_job(twin, inputs={})
+    view = load(JobsView(shared, "ana", lambda: None))
+    assert "r-2" in " ".join(view.table.value.iloc[0])
+    assert "More than one was made" in job_detail.head(twin, START, None)
