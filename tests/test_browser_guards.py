@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from browser_pages import cell, chromium, loopback_state, open_saved, paste, served, track_layer, visit
 from job_records import a_record
@@ -138,4 +140,5 @@ def test_visitors_who_leave_at_once_break_nothing(server, browser_here):
     page = visit(browser_here, server.url).page
     expect(page.get_by_text("Give a Neuroglancer state to begin")).to_be_visible()
     page.close()
-    assert "Traceback" not in server.log.read_text()
+    # The server itself may note that somebody left; no code of ours may stumble over it.
+    assert not re.search(r'File "[^"]*/(core|jobs|dashboard)/', server.log.read_text())
