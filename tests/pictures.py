@@ -16,7 +16,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 WIDTH = 1440
 
 
-def take(folder: Path, images: Path = IMAGES, *, dark: bool = False) -> None:
+def take(folder: Path, images: Path = IMAGES) -> None:
     """Map and launch the day-1 state, and photograph both pages on the way."""
     sample = write_sample(folder / "sample")
     first, day1 = sample.states[:2]
@@ -30,26 +30,24 @@ def take(folder: Path, images: Path = IMAGES, *, dark: bool = False) -> None:
             stack.enter_context(servers.started(servers.WORKER, settings.worker_port, env)), settings.worker_port
         )
         browser = stack.enter_context(chromium())
-        page = visit(browser, server.url, width=WIDTH, height=1000).page
-        if dark:
-            page.get_by_role("button", name="Toggle theme").click()
+        page = visit(browser, server.url, width=WIDTH, height=1680).page
         open_saved(page, first.path.stem)
         page.locator(".js-plotly-plot").wait_for()
         page.get_by_role("button", name="Accept certain").click()
         cell(page, "track", 5).click()
-        page.set_viewport_size({"width": WIDTH, "height": 1680})
         page.wait_for_timeout(8_000)  # until the notice is gone
         page.get_by_label("Neuroglancer link or state").scroll_into_view_if_needed()
         page.wait_for_timeout(1_000)
         page.screenshot(path=images / "map.png")
 
-        page.set_viewport_size({"width": WIDTH, "height": 1000})
+        page.close()
+
+        page = visit(browser, server.url, width=WIDTH, height=1000).page
         open_saved(page, day1.path.stem)
-        page.get_by_text("5 tracks").first.wait_for()
         page.get_by_role("button", name="Accept certain").click()
         page.get_by_role("button", name="Review and launch").click()
         dialog = page.get_by_role("dialog")
-        dialog.get_by_text("Assets attached").wait_for()
+        dialog.get_by_role("heading", name="Assets attached").wait_for()
         for box in dialog.get_by_role("checkbox").all():
             box.check()
         page.wait_for_timeout(1_000)
@@ -62,4 +60,4 @@ def take(folder: Path, images: Path = IMAGES, *, dark: bool = False) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        take(Path(made), *(Path(name) for name in sys.argv[1:2]), dark="dark" in sys.argv[2:])
+        take(Path(made), *(Path(name) for name in sys.argv[1:2]))
