@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,14 @@ def test_files_named_in_the_architecture_exist():
     named = set(re.findall(r"`((?:core|jobs|dashboard|tests)/[\w/]+\.py)`", text))
     assert named
     assert not [name for name in named if not (ROOT / name).exists()]
+
+
+def test_the_readmes_command_line_works_as_written(tmp_path):
+    text = (ROOT / "README.md").read_text()
+    (block,) = (block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "trackmapper sample" in block)
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        ["sh", "-euc", block], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "5 of 5 tracks delivered" in done.stdout
