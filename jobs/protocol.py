@@ -279,7 +279,8 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
     if record.cancel is not None:
         return _end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}; the {words} was never made", now)
     told = f"no {words} was found in {looks} looks over {waited_s:.0f} s"
-    if record.reposts < (policy.run_reposts if is_run else policy.asset_reposts):
+    limit = policy.run_reposts if is_run else policy.asset_reposts
+    if record.reposts < limit or (is_run and policy.settle.starts_once):
         again = looked.changed(phase=Phase.READY, reposts=record.reposts + 1, clean_looks=0, intent=None, due=None)
         return again.told(now.at, "settled", f"{told}; it is sent again")
     words = f"{told}, {record.reposts + 1} times over; a person must decide"

@@ -120,7 +120,8 @@ class Campaign:
 
     def keep_in_flight(self) -> None:
         """At least two jobs that go on, so that every kill hits one; jobs in doubt may wait beside them."""
-        active = self.store.active()
+        # A job that waits for a person waits to the end of the campaign: it takes nobody's place.
+        active = [record for record in self.store.active() if record.state is not JobState.NEEDS_YOU]
         going = sum(record.phase is Phase.READY for record in active)
         room = MOST_IN_FLIGHT - len(active)
         while room > 0 and (going < FEWEST_IN_FLIGHT or self.random.random() < 0.2):

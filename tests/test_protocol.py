@@ -309,3 +309,14 @@ def test_an_intent_that_is_read_back_is_never_sent():
         record = a_record(step=step, phase=Phase.INTENT, state=JobState.PREPARING, intent=now)
         assert protocol.next_call(record, now) is Kind.LOOK
         assert protocol.take(record, "new", now).phase is Phase.SETTLING
+
+
+def test_a_start_that_cannot_double_is_sent_again_instead_of_asking_a_person():
+    def after_two_losses(settle: SettlePolicy):
+        record = a_record(state=JobState.LAUNCHING, step=Step.RUN, phase=Phase.SETTLING, intent=Clock(0.0)(), reposts=1)
+        for s in (10.0, 50.0):
+            record = protocol.step(record, Seen(()), Clock(s)(), protocol.Policy(settle))
+        return record.state, record.phase
+
+    assert after_two_losses(SettlePolicy(0.0, 30.0, 2)) == (JobState.NEEDS_YOU, Phase.SETTLING)
+    assert after_two_losses(SettlePolicy(0.0, 30.0, 2, starts_once=True)) == (JobState.LAUNCHING, Phase.READY)

@@ -137,6 +137,8 @@ class SettlePolicy:
     asset_window_s: float
     run_window_s: float
     clean_looks: int
+    starts_once: bool = False
+    """The platform itself makes at most one run of a token: sending a start again can double nothing."""
 
 
 class Runner(Protocol):

@@ -42,7 +42,8 @@ class LocalRunner:
     converter_version = image_space_converter.VERSION
     # An asset is made by the worker's own hands: when the worker is gone, none can appear any more. A run may still be
     # claimed by a supervisor that was just being started: that takes seconds, 30 of them on a very busy machine.
-    settle = SettlePolicy(asset_window_s=0, run_window_s=_START_S, clean_looks=2)
+    # A run is claimed by an exclusive file named by the token: a second start of it ends at once.
+    settle = SettlePolicy(asset_window_s=0, run_window_s=_START_S, clean_looks=2, starts_once=True)
 
     def __init__(self, library: Path, data: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._library = LocalLibrary(library)
