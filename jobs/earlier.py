@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.checks.earlier import Converted
+from core.checks.earlier import Converted, converted_by
 from jobs.records import JobRecord, JobState
 from jobs.store import JobStore
 
@@ -20,7 +20,4 @@ def converted_before(store: JobStore, subject: str) -> tuple[Converted, ...]:
 
 
 def _converted(job: JobRecord) -> tuple[Converted, ...]:
-    by_recording: dict[str, set[tuple[str, str, int | None]]] = {}
-    for row in job.rows:
-        by_recording.setdefault(row.recording, set()).add((row.track, row.stream, row.shank))
-    return tuple(Converted(name, str(int(job.id)), frozenset(rows)) for name, rows in by_recording.items())
+    return converted_by(str(int(job.id)), ((row.recording, row.track, row.stream, row.shank) for row in job.rows))

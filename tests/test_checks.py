@@ -450,6 +450,10 @@ def test_a_blank_cell_is_said_in_words_before_its_column(column, words):
 # --- earlier jobs -------------------------------------------------------------------------------
 
 
+def cells(rows):
+    return [(row.recording, row.histology_track_id, row.ephys_collection, row.ephys_shank) for row in rows]
+
+
 def test_another_mapping_of_a_converted_recording_must_be_confirmed_and_the_same_one_not():
     w = world()
     state = b.make_state(*w.layers.values(), images=w.images)
@@ -462,10 +466,10 @@ def test_another_mapping_of_a_converted_recording_must_be_confirmed_and_the_same
         (w.rows[:3], ["job-7"]),
         (other_day, []),
     ):
-        found = check_mapping(w.rows, state=state, subject=w.subject, converted=converted_by("job-7", rows))
+        found = check_mapping(w.rows, state=state, subject=w.subject, converted=converted_by("job-7", cells(rows)))
         assert [each.measured for each in found if each.rule == "R8"] == jobs
     found = check_table(
-        read_csv(write_csv(w.rows)), state=state, subject=w.subject, converted=converted_by("job-7", swapped)
+        read_csv(write_csv(w.rows)), state=state, subject=w.subject, converted=converted_by("job-7", cells(swapped))
     )
     (r8,) = (each for each in found if each.rule == "R8")
     assert (r8.severity, r8.where.recording) == (Severity.CONFIRM, b.DAY1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core.checks.index import CheckIndex
@@ -21,11 +21,11 @@ class Converted:
     """(track, stream, 0-based shank within the stream)."""
 
 
-def converted_by(job: str, rows: Sequence[ManifestRow]) -> tuple[Converted, ...]:
-    """The recordings that a job with these rows converted."""
+def converted_by(job: str, rows: Iterable[tuple[str, str, str, int | None]]) -> tuple[Converted, ...]:
+    """The recordings that a job converted; `rows` are (recording, track, stream, 0-based shank within the stream)."""
     by_recording: dict[str, set[tuple[str, str, int | None]]] = {}
-    for row in rows:
-        by_recording.setdefault(row.recording, set()).add(_key(row))
+    for recording, track, stream, shank in rows:
+        by_recording.setdefault(recording, set()).add((track, stream, shank))
     return tuple(Converted(recording, job, frozenset(keys)) for recording, keys in by_recording.items())
 
 
