@@ -17,7 +17,7 @@ from core.errors import InputError, ManifestError
 from core.manifest import write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset, ImageFrame, State, Subject
-from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
+from core.platforms.base import DIRECT, CaptureRequest, InputAsset, Mount, RunRequest
 
 RESULT_TAGS = ("smartSPIM", "ecephys", "IBL", "annotation")
 _PARAMETER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -63,6 +63,12 @@ class ConversionPlan:
     """Which platform of that name the mapping was checked on."""
     frame: ImageFrame | None = None
     """The image's geometry when the mapping was checked; None when it was not known, or only assumed."""
+    route: str = DIRECT
+    """Who keeps the result: our worker, or the platform's monitor run."""
+    deadline_h: float | None = None
+    """Hours after which the run asks its people; None: never."""
+    converter_label: str = ""
+    """The converter's name as people read it; "" when it is `converter`."""
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
@@ -85,6 +91,9 @@ def plan_conversion(
     converter_version: str,
     parameters: Mapping[str, str] | None = None,
     attempt: int = 1,
+    route: str = DIRECT,
+    deadline_h: float | None = None,
+    converter_label: str = "",
 ) -> ConversionPlan:
     """What a mapping needs in order to be converted.
 
@@ -97,6 +106,9 @@ def plan_conversion(
         converter_version: Its version.
         parameters: Options of the converter, by name.
         attempt: How often this mapping has been launched, from 1.
+        route: Who keeps the result.
+        deadline_h: Hours after which the run asks its people; None: never.
+        converter_label: The converter's name as people read it.
 
     Raises:
         ManifestError: a row needs an asset that is not there exactly once, or a name is not safe.
@@ -135,6 +147,9 @@ def plan_conversion(
         recordings=tuple(dict.fromkeys(row.recording for row in rows)),
         platform_id=subject.platform_id,
         frame=frame,
+        route=route,
+        deadline_h=deadline_h,
+        converter_label=converter_label,
     )
 
 
@@ -241,6 +256,8 @@ def run_request(plan: ConversionPlan, token: str, manifest_asset: str, state_ass
             "neuroglancer": f"{state}/{state}.json",
             **plan.parameters,
         },
+        version=plan.converter_version,
+        route=plan.route,
     )
 
 

@@ -9,6 +9,8 @@ TrackmapperError
 │   ├── NotFoundError         it has no such asset, file or run
 │   ├── RefusedError          it said no, clearly: nothing was made
 │   ├── UnavailableError      it could not be reached: nothing was sent
+│   │   ├── AccessError       it refuses who we are or what we may do: nothing was made, for no job
+│   │   └── ThrottledError    it asks for a pause: nothing was made
 │   └── UnclearError          the answer was lost: the effect may or may not exist
 ├── StoreError                the queue's database
 │   ├── StoreUnusableError    wrong place, wrong owner, wrong settings, damaged
@@ -75,6 +77,23 @@ class RefusedError(PlatformError):
 
 class UnavailableError(PlatformError):
     """The platform could not be reached: nothing was sent."""
+
+
+class AccessError(UnavailableError):
+    """The platform refuses who we are, or what we may do. Nothing was made, and other jobs would fare no better."""
+
+
+class ThrottledError(UnavailableError):
+    """The platform asks for a pause. By its documentation nothing was made.
+
+    Args:
+        message, where, cure: As for every error.
+        retry_after_s: How long it asks to be left alone; None when it did not say.
+    """
+
+    def __init__(self, message: str, *, where: str = "", cure: str = "", retry_after_s: float | None = None) -> None:
+        super().__init__(message, where=where, cure=cure)
+        self.retry_after_s = retry_after_s
 
 
 class UnclearError(PlatformError):

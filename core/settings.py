@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsError
@@ -16,6 +17,11 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TRACKMAPPER_", frozen=True, extra="ignore", populate_by_name=True)
 
+    platform: Literal["auto", "local", "code_ocean"] = Field(
+        default="auto",
+        description="Where assets live and conversions run. `auto`: Code Ocean when its token or domain is set and no "
+        "library is named, else this machine.",
+    )
     library: Path = Field(
         default=Path(".trackmapper/library"),
         description="Folder of the local library: assets and saved states.",
@@ -39,10 +45,81 @@ class Settings(BaseSettings):
         description="Buckets that `#!s3://` links may be fetched from, separated by commas.",
     )
     poll_seconds: float = Field(
-        default=2.0, gt=0, le=3600, description="Seconds between two looks of the worker at a running conversion."
+        default=2.0, gt=0, le=3600, description="Seconds between two looks of the worker at a local conversion."
     )
     long_run_hours: float = Field(
-        default=3.0, gt=0, description="Hours after which a running conversion is marked as long; it is never stopped."
+        default=3.0,
+        gt=0,
+        description="Deadline proposed at launch, in hours. A run that passes it asks its people; it is never stopped.",
+    )
+    notice_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Apprise URLs that are told of ends and questions, separated by spaces; needs the extra `notify`.",
+    )
+    stop_twins: bool = Field(
+        default=False, description="Stop a second run of one launch when it is found, instead of only raising an alarm."
+    )
+    jobs_per_user_day: int = Field(
+        default=0, ge=0, description="Launches one person may make in 24 hours; 0: no limit."
+    )
+    jobs_active: int = Field(default=0, ge=0, description="Jobs that may be under way at once; 0: no limit.")
+    jobs_per_hour: int = Field(default=0, ge=0, description="Launches of all people in one hour; 0: no limit.")
+
+    code_ocean_domain: str = Field(
+        default="https://codeocean.allenneuraldynamics.org",
+        validation_alias=AliasChoices("CODE_OCEAN_DOMAIN", "CODEOCEAN_DOMAIN", "code_ocean_domain"),
+        description="Address of Code Ocean.",
+    )
+    code_ocean_token: SecretStr = Field(
+        default=SecretStr(""),
+        validation_alias=AliasChoices("CODE_OCEAN_API_TOKEN", "CODEOCEAN_TOKEN", "code_ocean_token"),
+        description="Access token of Code Ocean. Without one only what is public is read, and nothing is launched.",
+    )
+    code_ocean_min_version: str = Field(
+        default="4.0.0", description="Oldest server version that is accepted; sent as Min-Server-Version."
+    )
+    code_ocean_requests_per_second: float = Field(
+        default=2.0, gt=0, description="Requests a second that the worker sends to Code Ocean at most, on average."
+    )
+    code_ocean_poll_seconds: float = Field(
+        default=30.0, gt=0, le=3600, description="Seconds between two looks of the worker at the runs of a capsule."
+    )
+    asset_settle_minutes: float = Field(
+        default=10.0,
+        ge=0,
+        description="How long a lost answer about an asset is looked for before it counts as not made.",
+    )
+    run_settle_minutes: float = Field(
+        default=35.0,
+        ge=0,
+        description="How long a lost answer about a run is looked for before it counts as not started.",
+    )
+    converter_capsule: str = Field(
+        default="60569c31-be2d-4ccd-b60b-ab247824ec7c", description="Id of the capsule that converts."
+    )
+    converter_release: str = Field(
+        default="", description="Released version of the converter that is proposed at launch; the newest when empty."
+    )
+    monitor_capsule: str = Field(
+        default="567b5b98-8d41-413b-9375-9ca610ca2fd3",
+        description="Id of the pipeline monitor capsule; empty: the route through it is not offered.",
+    )
+    route: Literal["direct", "monitor"] = Field(
+        default="direct",
+        description="Route proposed at launch: `direct` runs the converter and our worker keeps the result, `monitor` "
+        "runs it through the pipeline monitor capsule, which keeps the result although our worker is down.",
+    )
+    scratch_bucket: str = Field(
+        default="aind-scratch-data", description="Bucket for saved states and for the inputs of launches."
+    )
+    scratch_prefix: str = Field(default="aind-session", description="Folder of the scratch bucket that is used.")
+    asset_buckets: str = Field(
+        default="codeocean-s3datasetsbucket-1u41qdg42ur9,aind-private-data-prod-o5171v,aind-open-data-prod-o5171v,"
+        "aind-open-data,aibs-behavior-data,aind-ephys-data,aind-ophys-data",
+        description="Buckets searched for an asset's files when its record names none, separated by commas.",
+    )
+    share_results: Literal["viewer", "discoverable", "none"] = Field(
+        default="viewer", description="What everybody of the Code Ocean domain may do with a captured result."
     )
 
     @property
@@ -61,8 +138,9 @@ def load_settings(**overrides: object) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        first = error.errors()[0]
-        name = "TRACKMAPPER_" + "_".join(str(part) for part in first["loc"]).upper()
+        first = error.errors(include_input=False)[0]  # an input may be a secret
+        given_name = "_".join(str(part) for part in first["loc"]).upper()
+        name = given_name if given_name.startswith(("CODE_OCEAN", "CODEOCEAN")) else f"TRACKMAPPER_{given_name}"
         raise SettingsError(
             first["msg"], where=name, cure="Set it to a value of the kind the README's settings table says."
         ) from error

@@ -19,7 +19,7 @@ from core.manifest import ManifestTable, read_csv
 from core.models import Problem, Severity, State, Subject
 from core.neuroglancer import interpret_paste, read_state
 from core.neuroglancer.links import StateLink, fetch_state_link
-from core.platforms.local import LocalLibrary, LocalRunner
+from core.platforms.choice import is_code_ocean, make_reader
 from core.sample import write_sample
 from core.settings import Settings
 from core.subjects import gather_subject
@@ -77,13 +77,13 @@ def _read_file(path: Path, limit: int = STATE_LIMIT_BYTES) -> bytes:
 
 
 def _gather(subject: str, settings: Settings) -> Subject:
-    if not settings.library.is_dir():
+    if not is_code_ocean(settings) and not settings.library.is_dir():
         raise SettingsError(
             "there is no such library folder",
             where=str(settings.library),
             cure="Name it with --library DIR or TRACKMAPPER_LIBRARY.",
         )
-    return gather_subject(LocalLibrary(settings.library), subject, now=_now())
+    return gather_subject(make_reader(settings), subject, now=_now())
 
 
 def _code(answer: Answer) -> int:
@@ -163,14 +163,15 @@ def launch(options: argparse.Namespace, settings: Settings) -> Result:
         _say(f"trackmapper: nothing was launched.{confirm}")
         answer = {**answers.check_answer(problems), "ok": False, "job": None, "state": None, "duplicate_of": None}
         return 1, answer, listings.problems_text(problems)
-    runner = LocalRunner(settings.library, settings.data)
+    reader = make_reader(settings)
+    offer = reader.converter_offer()
     plan = plan_conversion(
         table.rows,
         state=found,
         subject=gathered,
-        platform=runner.name,
-        converter=runner.converter,
-        converter_version=runner.converter_version,
+        platform=reader.name,
+        converter=offer.converter,
+        converter_version=offer.version,
     )
     store = JobStore(settings.data)
     try:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.errors import PlatformError
-from core.platforms.base import AssetReader
-from core.platforms.local import LocalLibrary, LocalRunner
+from core.platforms.base import AssetReader, Health
+from core.platforms.choice import make_reader
 from core.settings import Settings, load_settings
 from jobs.leadership import is_led
 from jobs.records import JobRecord
@@ -25,16 +24,11 @@ class Context:
     settings: Settings
     reader: AssetReader
     store: JobStore
-    converter: str
-    """Name of the conversion that a launch asks for."""
-    converter_version: str
-    read_log: Callable[[str, int], bytes]
-    """The last bytes of a run's log, by the run's id. Of the runner, the dashboard has only this."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _health: tuple[float, str] = (float("-inf"), "")
+    _health: tuple[float, Health] = (float("-inf"), Health())
 
-    def platform_health(self) -> str:
-        """What is wrong with the platform, "" when nothing is; asked again at most every 20 s for all sessions."""
+    def platform_health(self) -> Health:
+        """How the platform answers; asked again at most every 20 s for all sessions."""
         with self._lock:
             if time.monotonic() - self._health[0] > HEALTH_SECONDS:
                 self._health = (time.monotonic(), self.reader.health())
@@ -49,7 +43,7 @@ class Context:
         if not job.ids.run:
             return ""
         try:
-            return self.read_log(job.ids.run, limit).decode("utf-8", "replace")
+            return self.reader.read_log(job.ids.run, limit).decode("utf-8", "replace")
         except PlatformError as error:
             return str(error)
 
@@ -69,13 +63,5 @@ def get_context() -> Context:
     with _making:
         if _made is None:
             settings = load_settings()
-            runner = LocalRunner(settings.library, settings.data)
-            _made = Context(
-                settings,
-                LocalLibrary(settings.library),
-                JobStore(settings.data),
-                runner.converter,
-                runner.converter_version,
-                runner.read_log,
-            )
+            _made = Context(settings, make_reader(settings), JobStore(settings.data))
         return _made

@@ -84,7 +84,8 @@ class LaunchView:
     def refresh(self) -> None:
         """Say how much would run, or what keeps it from running."""
         rows, errors = self.rows, self._of(Severity.ERROR)
-        converter = f"{self._context.converter} {self._context.converter_version}"
+        offer = self._context.reader.converter_offer()
+        converter = f"{offer.label} {offer.version}"
         usable = bool(rows) and not errors
         mice = len({row.mouseid for row in rows})
         amount = f"{text.count(len(rows), 'row')} of {text.count(mice, 'mouse', 'mice')} → converter {converter}"
@@ -104,13 +105,14 @@ class LaunchView:
         opened = self._session.opened
         if opened is None or opened.subject is None:
             raise NotAllowedError("No mouse is open.", cure="Open a state whose mouse this library holds.")
+        offer = self._context.reader.converter_offer()
         return plan_conversion(
             self.rows,
             state=opened.state,
             subject=opened.subject,
             platform=self._context.reader.name,
-            converter=self._context.converter,
-            converter_version=self._context.converter_version,
+            converter=offer.converter,
+            converter_version=offer.version,
         )
 
     async def _open(self, _event: Event) -> None:

@@ -11,6 +11,7 @@ import panel.ui as pmui
 from param.parameterized import Event
 
 from core.errors import TrackmapperError
+from core.platforms.base import Health, HealthKind
 from dashboard import text, url_state
 from dashboard.context import Context, get_context
 from dashboard.drafts import Drafts
@@ -197,11 +198,12 @@ class Dashboard:
         alive = await asyncio.to_thread(self.context.worker_alive)
         text.show(self._status, self.status(health, alive))
 
-    def status(self, health: str, alive: bool) -> Markup:
+    def status(self, health: Health, alive: bool) -> Markup:
         """Which mouse, which platform, whether a worker is alive, who you are."""
         opened = self.session.opened
         mouse = [tag("strong", f"mouse {opened.state.subject or 'unknown'}")] if opened else []
-        platform = tag("span", f"{'✕' if health else '✓'} {self.context.reader.name}", title=health or "It answers.")
+        sign = "✓" if health.kind is HealthKind.OK else "✕"
+        platform = tag("span", f"{sign} {self.context.reader.name}", title=health.words or "It answers.")
         worker = (
             tag("span", "✓ worker alive")
             if alive

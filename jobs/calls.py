@@ -9,7 +9,7 @@ from typing import assert_never
 from core.coverage import count_coverage, what_was_launched
 from core.errors import NotFoundError, RefusedError, StoreBusyError, TrackmapperError, UnavailableError
 from core.models import Asset
-from core.platforms.base import CaptureRequest, InputAsset, Runner, RunRequest
+from core.platforms.base import CaptureRequest, InputAsset, RunKey, Runner, RunRequest
 from jobs.call_answers import (
     Accepted,
     Answer,
@@ -80,6 +80,11 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
     return Made(made) if made else Unclear("the answer holds no id")
 
 
+def run_key(record: JobRecord) -> RunKey:
+    """What tells the runs of this job from all others."""
+    return RunKey(record.token, record.ids.manifest_asset or "", record.route)
+
+
 def _not_reached(error: TrackmapperError) -> NotReached:
     return NotReached(str(error), is_outage=isinstance(error, UnavailableError))
 
@@ -108,7 +113,7 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
                 if record.cancel is not None:
                     runner.forbid_run(record.token)  # so that "there is none" also holds later
                 # Also when the inputs are lost: a run that goes on must be found, to be stopped.
-                return Seen(runner.find_runs(record.token))
+                return Seen(runner.find_runs(run_key(record)))
             return Seen(_made_by(_effect(record, open_launch(record)), runner))
         case Kind.INPUTS:
             steps = {Step.MANIFEST_ASSET: ids.manifest_asset, Step.STATE_ASSET: ids.state_asset}
@@ -134,9 +139,8 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
 
 
 def _claim(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
-    wanted, here = (record.converter, record.converter_version), (runner.converter, runner.converter_version)
-    if wanted != here:
-        return Refused(f"the job asks for {' '.join(wanted)}, this worker runs {' '.join(here)}; launch it again")
+    if refusal := runner.refusal(record.converter, record.converter_version, record.route):
+        return Refused(f"{refusal}; launch it again")
     try:
         launch = open_launch(record)
     except StoreBusyError:
@@ -180,7 +184,7 @@ def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:
         CountedRow(track=r.track, recording=r.recording, stream=r.stream, shank=r.shank, status=r.status, why=r.why)
         for r in counted.rows
     )
-    runs = runner.find_runs(record.token)
+    runs = runner.find_runs(run_key(record))
     results = _made_by(launch.capture(record.ids), runner)
     twins = tuple(i for i in (*runs, *results) if i not in (record.ids.run, record.ids.result))
     return Counted(CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows), twins)
@@ -193,7 +197,7 @@ def _stop(record: JobRecord, runner: Runner) -> Answer:
             runner.stop_run(record.ids.run)
         # A start may still be on its way: with that ruled out, the runs that are found now are all.
         runner.forbid_run(record.token)
-        for twin in runner.find_runs(record.token):
+        for twin in runner.find_runs(run_key(record)):
             if twin != record.ids.run:
                 runner.stop_run(twin)
     return Stopped()

@@ -17,7 +17,7 @@ from core.conversion import ConversionPlan, NeededAsset
 from core.errors import StoreUnusableError
 from core.manifest.rows import ManifestRow
 from core.models import ImageFrame
-from core.platforms.base import CaptureRequest, InputAsset, Mount, RunRequest
+from core.platforms.base import DIRECT, MONITORED, CaptureRequest, InputAsset, Mount, RunRequest
 from jobs.records import JobRecord, RemoteIds
 from jobs.store import JobStore
 
@@ -53,7 +53,8 @@ class Launch:
         """The request for the conversion."""
         known = _known(ids)
         mounts = tuple(Mount(known.get(m.asset_id, m.asset_id), m.mount) for m in self.run_request.mounts)
-        return dataclasses.replace(self.run_request, mounts=mounts)
+        capture = self.capture_request if self.run_request.route == MONITORED else None
+        return dataclasses.replace(self.run_request, mounts=mounts, capture=capture)
 
     def capture(self, ids: RemoteIds) -> CaptureRequest:
         """The request that keeps the results."""
@@ -83,6 +84,8 @@ def launch_to_json(launch: Launch) -> tuple[dict[str, Any], tuple[bytes, ...]]:
             "name": launch.run_request.name,
             "mounts": [dataclasses.asdict(mount) for mount in launch.run_request.mounts],
             "parameters": dict(launch.run_request.parameters),
+            "version": launch.run_request.version,
+            "route": launch.run_request.route,
         },
         "capture": {
             **{f.name: getattr(launch.capture_request, f.name) for f in dataclasses.fields(CaptureRequest)},
@@ -113,6 +116,8 @@ def open_launch(store: JobStore, record: JobRecord) -> Launch:
                 name=run["name"],
                 mounts=tuple(Mount(**mount) for mount in run["mounts"]),
                 parameters=run["parameters"],
+                version=run.get("version", ""),
+                route=run.get("route", DIRECT),
             ),
             capture_request=CaptureRequest(**{**capture, "tags": tuple(capture["tags"])}),
             platform_id=plan.get("platform_id", ""),

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.errors import NoSuchJobError
 from core.models import Problem
+from core.platforms.base import DIRECT
 
 SCHEMA_VERSION = 1
 """Written as `v`. A record with a higher number was written by a newer program and is not touched."""
@@ -238,6 +239,10 @@ class RemoteRun(Frozen):
     state: str = ""
     exit_code: int | None = None
     detail: str = ""
+    child: str = ""
+    """On the monitored route, the id of the conversion that the monitor started; "" before it is found."""
+    since: Moment | None = None
+    """On the monitored route, when the monitor was first seen to have ended."""
 
 
 class Cancellation(Frozen):
@@ -277,6 +282,12 @@ class JobRecord(Frozen):
     converter_version: str
     trackmapper_version: str = ""
     """Of the program that launched it; "" for jobs from before it was kept."""
+    converter_label: str = ""
+    """The converter's name as people read it; "" when it is `converter`."""
+    route: str = DIRECT
+    """Who keeps the result: our worker, or the platform's monitor run."""
+    deadline_h: float | None = None
+    """Hours after which the run asks its people; None: never."""
     parameters: dict[str, str] = Field(default_factory=dict)
     digest: str
     """What makes two launches the same launch."""
@@ -307,6 +318,14 @@ class JobRecord(Frozen):
     due: AwareDatetime | None = None
     """Not before this time."""
 
+    throttled: bool = False
+    """The effect in doubt was answered with a request for a pause: one look that finds nothing settles it."""
+    deadline: AwareDatetime | None = None
+    """When the run asks its people; a person may move it."""
+    overdue: bool = False
+    """The deadline has passed, and nobody has answered yet."""
+    log_sha256: str = ""
+    """Of the run's log as kept in this queue; "" when none is kept."""
     cancel: Cancellation | None = None
     relaunch_of: str | None = None
     superseded_by: str | None = None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from core.errors import StoreBusyError, StoreUnusableError, TrackmapperError
 from core.platforms.base import Runner
+from core.platforms.choice import make_runner
 from core.settings import Settings, load_settings
 from jobs import data_folder
 from jobs.leadership import Lead, leading
@@ -26,14 +27,6 @@ _TICK_S, _STAND_BY_S, _TROUBLE_S = 0.1, 0.5, 5.0
 _HANG_S, _LONG_CALL_S = 600.0, 6 * 3600.0
 _EXIT_HUNG = 70
 _starting = threading.Lock()
-
-
-def make_runner(settings: Settings) -> Runner:
-    """The platform that the settings name."""
-    # Imported here: whoever only asks whether a worker lives should not wait for the converter's libraries.
-    from core.platforms.local import LocalRunner
-
-    return LocalRunner(settings.library, settings.data)
 
 
 class Watchdog:

@@ -20,6 +20,7 @@ from core.platforms.base import (
     Entry,
     InputAsset,
     Mount,
+    RunKey,
     RunRequest,
     RunState,
     RunStatus,
@@ -104,6 +105,9 @@ class FakeRunner:
     things: list[Thing] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
     forbidden: set[str] = field(default_factory=set)
+    names: dict[str, str] = field(default_factory=dict)
+    """Of runs, by id."""
+    shared: set[str] = field(default_factory=set)
     manifests: dict[str, bytes] = field(default_factory=dict)
     """By token, as they were sent."""
     launches: dict[str, Launch] = field(default_factory=dict)
@@ -163,8 +167,23 @@ class FakeRunner:
     def find_assets(self, token: str) -> tuple[Asset, ...]:
         return tuple(self._asset(t) for t in self._seen(token) if not t.id.startswith("run-"))
 
-    def find_runs(self, token: str) -> tuple[str, ...]:
-        return tuple(t.id for t in self._seen(token) if t.id.startswith("run-"))
+    def find_runs(self, key: RunKey) -> tuple[str, ...]:
+        return tuple(t.id for t in self._seen(key.token) if t.id.startswith("run-"))
+
+    def find_children(self, key: RunKey) -> tuple[str, ...]:
+        return ()
+
+    def name_run(self, run_id: str, name: str) -> None:
+        self._ask()
+        self.names[run_id] = name
+
+    def share(self, asset: Asset) -> None:
+        self._ask()
+        self.shared.add(asset.id)
+
+    def refusal(self, converter: str, version: str, route: str) -> str:
+        wanted, here = f"{converter} {version}", f"{self.converter} {self.converter_version}"
+        return "" if wanted == here else f"the job asks for {wanted}, this worker runs {here}"
 
     def _asset(self, thing: Thing) -> Asset:
         created = START + timedelta(seconds=thing.made_s)

@@ -35,6 +35,7 @@ from core.settings import Settings, load_settings
 from core.subjects import gather_subject
 from dashboard import servers
 from jobs import worker_loop
+from jobs.calls import run_key
 from jobs.leadership import is_led
 from jobs.records import JobRecord, JobState, Phase
 from jobs.store import JobStore
@@ -308,7 +309,7 @@ class Campaign:
             "results" if asset.provenance_computation else "manifests" if "manifest" in asset.name else "states"
             for asset in assets
         )
-        runs = len(self.runner.find_runs(record.token))
+        runs = len(self.runner.find_runs(run_key(record)))
         return {**{kind: kinds.get(kind, 0) for kind in ("manifests", "states", "results")}, "runs": runs}
 
 

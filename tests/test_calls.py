@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from core.models import ImageFrame
+from core.platforms.base import RunKey
 from jobs.call_answers import Accepted, Counted, Refused, Seen, Stopped
 from jobs.calls import perform
 from jobs.launches import Launch, launch_to_json, open_launch, plan_from_json, plan_to_json
@@ -55,7 +56,7 @@ def test_a_run_that_may_still_come_is_ruled_out_when_its_job_is_cancelled(kind, 
         runner.start_run(a_launch("t").run(RemoteIds(manifest_asset="m", state_asset="s")))
     assert perform(kind, record, runner, lambda _: a_launch("t")) == answer
     runner.clock.s = 1000.0
-    assert runner.find_runs("t") == ()
+    assert runner.find_runs(RunKey("t")) == ()
     assert runner.count("run", "t") == 0
 
 

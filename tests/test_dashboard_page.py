@@ -48,7 +48,7 @@ def shared(tmp_path):
     (tmp_path / "library" / "assets").mkdir(parents=True)
     chosen = Settings(library=tmp_path / "library", data=tmp_path / "data", user="ana")
     with JobStore(chosen.data) as store:
-        yield Context(chosen, LocalLibrary(chosen.library), store, "image-space", "1", lambda run, limit: b"")
+        yield Context(chosen, LocalLibrary(chosen.library), store)
 
 
 # --- guards ---------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from local_fixtures import SORTED, STEM, STITCHED, layer, track_points, write_as
 
 from core.errors import NotFoundError, PlatformError, RefusedError
 from core.models import Asset
-from core.platforms.base import Entry
+from core.platforms.base import Entry, Health
 from core.platforms.local import LocalLibrary
 
 
@@ -166,11 +166,11 @@ def test_an_empty_place_is_no_error_and_says_what_is_wrong(tmp_path):
     library = LocalLibrary(tmp_path / "nowhere")
     assert library.find_subject_assets("1") == ()
     assert library.saved_states() == ()
-    assert "is not there" in library.health()
+    assert "is not there" in library.health().words
     (tmp_path / "nowhere").mkdir()
-    assert "assets" in library.health()
+    assert "assets" in library.health().words
     (tmp_path / "nowhere" / "assets").mkdir()
-    assert library.health() == ""
+    assert library.health() == Health()
 
 
 def test_a_relative_library_is_the_same_after_a_change_of_folder(library, tmp_path, monkeypatch):

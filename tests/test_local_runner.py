@@ -31,7 +31,7 @@ from platform_contract import Place, PlatformContract
 from core import atomic_files
 from core.errors import RefusedError, UnclearError
 from core.platforms import local_runner, local_runs, local_stops, run_supervisor
-from core.platforms.base import InputAsset, Mount, RunState
+from core.platforms.base import InputAsset, Mount, RunKey, RunState
 from core.platforms.local import LocalLibrary, LocalRunner
 from core.platforms.local_runs import RunFolder, identify, is_alive, read_identity
 
@@ -174,7 +174,7 @@ def test_a_run_survives_the_death_of_who_started_it(place, tmp_path):
     parent.stdout.close()
     assert run == "run-j1r"
     again = LocalRunner(tmp_path / "library", tmp_path / "data")
-    assert again.find_runs("j1r") == (run,)
+    assert again.find_runs(RunKey("j1r")) == (run,)
     assert again.run_status(run).state is RunState.RUNNING
     assert place.until_ended(run) is RunState.FINISHED
     assert again.run_status(run).exit_code == 0
@@ -220,7 +220,7 @@ def test_a_killed_supervisor_without_converter_is_gone(place, tmp_path):
     assert status.state is RunState.GONE
     assert "vanished" in status.detail
     assert place.runner.active_runs() == ()
-    assert place.runner.find_runs("j1r") == (run_id,)
+    assert place.runner.find_runs(RunKey("j1r")) == (run_id,)
     assert place.runner.capture(place.capture_request("j1", run_id)).state == "ready"
 
 
@@ -308,7 +308,7 @@ def test_a_forbidden_run_does_not_start_however_late_its_supervisor_comes(place,
     assert not run.log.exists()
     with pytest.raises(RefusedError, match="stopped before it started"):
         place.runner.start_run(request)
-    assert place.runner.find_runs("j1r") == place.runner.active_runs() == ()
+    assert place.runner.find_runs(RunKey("j1r")) == place.runner.active_runs() == ()
     assert place.runner.run_status("run-j1r").state is RunState.STOPPED
 
 
@@ -333,7 +333,7 @@ def test_forbidding_does_not_touch_a_run_that_has_started_and_needs_no_room_for_
     with monkeypatch.context() as patch:
         patch.setattr(atomic_files, "create_file", full)
         place.runner.forbid_run("j1r")
-    assert place.runner.find_runs("j1r") == place.runner.active_runs() == (run,)
+    assert place.runner.find_runs(RunKey("j1r")) == place.runner.active_runs() == (run,)
 
 
 DYING = """
@@ -464,7 +464,7 @@ def test_a_bad_token_is_refused(place, token):
         place.runner.create_input_asset(InputAsset(token, "name", {"f": b""}, (), ""))
     with pytest.raises(RefusedError):
         place.runner.start_run(replace(place.request("j1"), token=token))
-    assert place.runner.find_runs(token) == ()
+    assert place.runner.find_runs(RunKey(token)) == ()
 
 
 def test_a_taken_name_is_refused_and_left_alone(place):
@@ -494,7 +494,7 @@ def test_a_full_disk_is_told_and_leaves_the_library_as_it_was(place, tmp_path, m
         with pytest.raises(RefusedError, match="No space left"):
             place.runner.start_run(request)
     assert sorted(path.name for path in place.reader.assets_folder.iterdir()) == before
-    assert place.runner.find_runs("j9r") == ()
+    assert place.runner.find_runs(RunKey("j9r")) == ()
     assert place.runner.capture(place.capture_request("j1", run)).state == "ready"
 
 
@@ -558,7 +558,7 @@ def test_a_supervisor_that_does_not_report_is_unclear(place, monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(UnclearError):
         place.start("j1")
-    assert place.runner.find_runs("j1r") == ()
+    assert place.runner.find_runs(RunKey("j1r")) == ()
 
 
 def test_a_supervisor_that_cannot_be_spawned_is_refused(place, monkeypatch, tmp_path):

@@ -26,11 +26,64 @@ class Entry:
     """It is a name for something that lies elsewhere."""
 
 
+class HealthKind(StrEnum):
+    """How a platform answers."""
+
+    OK = "ok"
+    SLOW = "slow"
+    REFUSING = "refusing"
+    """It answers, and refuses us: the token, its scopes, the server's version."""
+    AWAY = "away"
+    """It does not answer, or is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How a platform answers, and what to do about it in one sentence."""
+
+    kind: HealthKind = HealthKind.OK
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An option of a converter, as the platform describes it."""
+
+    name: str
+    default: str = ""
+    required: bool = False
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    """The values it may have; () when it may have any."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConverterOffer:
+    """A conversion that can be launched: which versions, with which options."""
+
+    converter: str
+    """What a job keeps: a name, or a capsule's id."""
+    label: str
+    """What people read."""
+    versions: tuple[str, ...]
+    """Newest first."""
+    version: str
+    """The one proposed; the parameters are this version's."""
+    parameters: tuple[Parameter, ...] = ()
+    """Options a person may set; `manifest` and `neuroglancer` are ours and not among them."""
+    routes: tuple[str, ...] = ("direct",)
+    route: str = "direct"
+    """The one proposed."""
+
+
 class AssetReader(Protocol):
     """Reads assets. Used by the dashboard and the worker; has no effect on the platform."""
 
     name: str
     """Shown in the header: "this machine" or "Code Ocean"."""
+
+    launch_refusal: str
+    """Why nothing can be launched from here, and what to do about it; "" when it can."""
 
     @property
     def platform_id(self) -> str:
@@ -57,8 +110,23 @@ class AssetReader(Protocol):
     def read_state(self, path: str) -> bytes:
         """The bytes of a saved state (`SavedState.path`). Raises NotFoundError; at most 64 MiB."""
 
-    def health(self) -> str:
-        """One sentence that says what is wrong with the platform; "" when it answers."""
+    def health(self) -> Health:
+        """How the platform answers just now. Raises nothing."""
+
+    def converter_offer(self, version: str = "") -> ConverterOffer:
+        """What can be launched, with the options of this version; of the proposed one when "". Raises PlatformError."""
+
+    def read_log(self, run_id: str, limit: int) -> bytes:
+        """The last `limit` bytes of a run's log; b"" when there is none (yet). Raises PlatformError."""
+
+    def web_link(self, kind: str, ident: str, capsule: str = "") -> str:
+        """Address of a page of the platform; "" when it has none.
+
+        Args:
+            kind: "asset", "capsule" or "run".
+            ident: The thing's id.
+            capsule: Of a run, the id of its capsule.
+        """
 
 
 class RunState(StrEnum):
@@ -106,15 +174,8 @@ class Mount:
     mount: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """A conversion to start."""
-
-    token: str
-    name: str
-    mounts: tuple[Mount, ...]
-    parameters: Mapping[str, str]
-    """Named parameters: `manifest`, `neuroglancer` (paths under the data folder), converter options."""
+DIRECT, MONITORED = "direct", "monitor"
+"""Routes of a launch: our worker keeps the result, or the platform's own monitor run does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +189,32 @@ class CaptureRequest:
     description: str
     custom_metadata: Mapping[str, str] = field(default_factory=dict)
     provenance_data_assets: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A conversion to start."""
+
+    token: str
+    name: str
+    mounts: tuple[Mount, ...]
+    parameters: Mapping[str, str]
+    """Named parameters: `manifest`, `neuroglancer` (paths under the data folder), converter options."""
+    version: str = ""
+    """Released version of the converter; "" where a platform has only one."""
+    route: str = DIRECT
+    capture: CaptureRequest | None = None
+    """On the monitored route, how the monitor keeps the result; its `run_id` is not known and not used."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """What tells the runs of one job from all others."""
+
+    token: str
+    manifest_asset: str = ""
+    """Id of the asset that was made for this job alone: a run that it is attached to is this job's."""
+    route: str = DIRECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +239,10 @@ class Runner(Protocol):
 
     settle: SettlePolicy
     converter: str
-    """Name of the conversion it runs, e.g. "image-space"."""
-    converter_version: str
+    """Name of the conversion it runs, e.g. "image-space", or the capsule's id."""
+
+    def refusal(self, converter: str, version: str, route: str) -> str:
+        """Why this worker cannot run such a job, for people; "" when it can. Asks nothing of the platform."""
 
     def create_input_asset(self, request: InputAsset) -> Asset:
         """Make an asset of the request's files."""
@@ -167,8 +256,21 @@ class Runner(Protocol):
     def find_assets(self, token: str) -> tuple[Asset, ...]:
         """Every asset made with this token."""
 
-    def find_runs(self, token: str) -> tuple[str, ...]:
-        """Ids of every run started with this token."""
+    def find_runs(self, key: RunKey) -> tuple[str, ...]:
+        """Ids of every run that we started for a job, oldest first: the monitor's on the monitored route.
+
+        Raises:
+            PlatformError: the list could not be read whole; nothing may be concluded from it.
+        """
+
+    def find_children(self, key: RunKey) -> tuple[str, ...]:
+        """Ids of every conversion that a monitor started for a job, oldest first; () on the direct route."""
+
+    def name_run(self, run_id: str, name: str) -> None:
+        """Give a run a name that people recognise. Repeating it is fine; a run that is gone is, too."""
+
+    def share(self, asset: Asset) -> None:
+        """Let others see a captured result, as the settings say. Repeating it is fine. Raises PlatformError."""
 
     def get_asset(self, asset_id: str) -> Asset:
         """An asset's present state. Raises NotFoundError."""

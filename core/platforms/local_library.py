@@ -21,11 +21,11 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from core import atomic_files
+from core import atomic_files, image_space_converter
 from core.errors import NotFoundError, PlatformError, RefusedError, TrackmapperError, UnclearError
 from core.models import Asset, SavedState
-from core.platforms import sidecar
-from core.platforms.base import Entry
+from core.platforms import local_runs, sidecar
+from core.platforms.base import ConverterOffer, Entry, Health, HealthKind
 
 MAX_STATE_BYTES = 64 * 1024 * 1024
 _Stamp = tuple[int, int, int]
@@ -39,9 +39,11 @@ class LocalLibrary:
     """Reads the assets and saved states of a library folder. Implements `AssetReader`."""
 
     name = "this machine"
+    launch_refusal = ""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, data: Path | None = None) -> None:
         self.library = library.absolute()
+        self._runs = None if data is None else data.absolute() / "runs"
         self.assets_folder = self.library / "assets"
         self.states_folder = self.library / "states"
         self.requests = 0
@@ -176,14 +178,30 @@ class LocalLibrary:
         self.requests += 1
         return read_bounded(self._inside(self.states_folder, path, "states"), MAX_STATE_BYTES, path)
 
-    def health(self) -> str:
-        """One sentence that says why the library cannot be used; "" when it can."""
+    def health(self) -> Health:
+        """Whether the library can be used, and else why not."""
         if not self.library.is_dir():
-            return f"The library folder {self.library} is not there."
+            return Health(HealthKind.AWAY, f"The library folder {self.library} is not there.")
         if not os.access(self.library, os.R_OK | os.X_OK):
-            return f"The library folder {self.library} cannot be read."
+            return Health(HealthKind.REFUSING, f"The library folder {self.library} cannot be read.")
         if not self.assets_folder.is_dir():
-            return f"The library {self.library} has no folder named assets."
+            return Health(HealthKind.AWAY, f"The library {self.library} has no folder named assets.")
+        return Health()
+
+    # --- conversions ----------------------------------------------------------------------------
+
+    def converter_offer(self, version: str = "") -> ConverterOffer:
+        """The conversion to image space, which has one version and nothing to choose."""
+        name, only = image_space_converter.NAME, image_space_converter.VERSION
+        return ConverterOffer(name, name, (only,), only)
+
+    def read_log(self, run_id: str, limit: int) -> bytes:
+        """The last `limit` bytes of a run's log; b"" when there is none, or when no data folder is known."""
+        run = None if self._runs is None else local_runs.run_folder(self._runs, run_id)
+        return b"" if run is None else local_runs.tail(run.log, limit)
+
+    def web_link(self, kind: str, ident: str, capsule: str = "") -> str:
+        """None: this machine has no pages."""
         return ""
 
     # --- adding an asset ------------------------------------------------------------------------

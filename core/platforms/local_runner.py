@@ -22,12 +22,29 @@ from core import atomic_files, image_space_converter
 from core.errors import NotFoundError, RefusedError, UnclearError
 from core.models import Asset
 from core.platforms import local_stops
-from core.platforms.base import CaptureRequest, Entry, InputAsset, RunRequest, RunState, RunStatus, SettlePolicy
+from core.platforms.base import (
+    CaptureRequest,
+    Entry,
+    InputAsset,
+    RunKey,
+    RunRequest,
+    RunState,
+    RunStatus,
+    SettlePolicy,
+)
 from core.platforms.local_library import LocalLibrary, cannot_write, is_inside, list_entries, relative_parts
-from core.platforms.local_runs import RunFolder, is_alive, read_identity, read_json, to_json
+from core.platforms.local_runs import (
+    TOKEN,
+    RunFolder,
+    is_alive,
+    read_identity,
+    read_json,
+    run_folder,
+    tail,
+    to_json,
+)
 
 _ROOT = Path(__file__).resolve().parents[2]
-_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _START_S = 30.0
 _TAIL_BYTES, _WORDS = 2000, 300
 # The converter needs no account: whatever secrets the worker's environment holds stay with the worker.
@@ -55,6 +72,12 @@ class LocalRunner:
     def platform_id(self) -> str:
         """Which library it works in."""
         return self._library.platform_id
+
+    def refusal(self, converter: str, version: str, route: str) -> str:
+        """Why a job is not for this worker; "" when it is."""
+        if (converter, version) == (self.converter, self.converter_version):
+            return ""
+        return f"the job asks for {converter} {version}, this worker runs {self.converter} {self.converter_version}"
 
     # --- assets ---------------------------------------------------------------------------------
 
@@ -223,12 +246,22 @@ class LocalRunner:
 
     # --- watching -------------------------------------------------------------------------------
 
-    def find_runs(self, token: str) -> tuple[str, ...]:
-        """The id of the run started with this token, when there is one."""
-        run = RunFolder(self._runs / token) if _TOKEN.fullmatch(token) else None
+    def find_runs(self, key: RunKey) -> tuple[str, ...]:
+        """The id of the run started with this key's token, when there is one."""
+        run = RunFolder(self._runs / key.token) if TOKEN.fullmatch(key.token) else None
         if run is None or not run.identity.exists() or local_stops.is_forbidden(run):
             return ()
-        return (f"run-{token}",)
+        return (f"run-{key.token}",)
+
+    def find_children(self, key: RunKey) -> tuple[str, ...]:
+        """None: a run starts no other."""
+        return ()
+
+    def name_run(self, run_id: str, name: str) -> None:
+        """Does nothing: a run's folder has its token's name."""
+
+    def share(self, asset: Asset) -> None:
+        """Does nothing: who may read the library may read its results."""
 
     def active_runs(self) -> tuple[str, ...]:
         """Ids of runs that are still going."""
@@ -238,7 +271,7 @@ class LocalRunner:
         for entry in list_entries(self._runs, self._runs, "runs"):
             if entry.name in self._ended:
                 continue
-            found = self.find_runs(entry.name)
+            found = self.find_runs(RunKey(entry.name))
             if found and self.run_status(found[0]).state in (RunState.STARTING, RunState.RUNNING):
                 active += found
             elif found:
@@ -283,14 +316,10 @@ class LocalRunner:
     def read_log(self, run_id: str, limit: int) -> bytes:
         """The last `limit` bytes of a run's log; b"" when there is none yet."""
         run = self._run(run_id)
-        return b"" if run is None else _tail(run.log, limit)
+        return b"" if run is None else tail(run.log, limit)
 
     def _run(self, run_id: str) -> RunFolder | None:
-        token = run_id.removeprefix("run-")
-        if token == run_id or not _TOKEN.fullmatch(token):
-            return None
-        run = RunFolder(self._runs / token)
-        return run if run.path.is_dir() else None
+        return run_folder(self._runs, run_id)
 
     # --- stopping -------------------------------------------------------------------------------
 
@@ -371,19 +400,10 @@ def _arguments(parameters: Mapping[str, str]) -> list[str]:
 
 
 def _check_token(token: str) -> None:
-    if not _TOKEN.fullmatch(token):
+    if not TOKEN.fullmatch(token):
         raise RefusedError(f"{token[:80]!r} is no token", cure="Use letters, digits, - and _, at most 64.")
 
 
-def _tail(path: Path, limit: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - limit))
-            return file.read(limit)
-    except FileNotFoundError:
-        return b""
-
-
 def _last_line(path: Path) -> str:
-    lines = _tail(path, _TAIL_BYTES).decode(errors="replace").split("\n")
+    lines = tail(path, _TAIL_BYTES).decode(errors="replace").split("\n")
     return next((line.strip()[-_WORDS:] for line in reversed(lines) if line.strip()), "")

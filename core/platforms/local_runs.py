@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,25 @@ class RunFolder:
     def exit(self) -> Path:
         """How it ended."""
         return self.path / "exit.json"
+
+
+def run_folder(runs: Path, run_id: str) -> RunFolder | None:
+    """The folder of the run of this id; None when there is none."""
+    token = run_id.removeprefix("run-")
+    if token == run_id or not TOKEN.fullmatch(token):
+        return None
+    run = RunFolder(runs / token)
+    return run if run.path.is_dir() else None
+
+
+def tail(path: Path, limit: int) -> bytes:
+    """The last `limit` bytes of a file; b"" when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - limit))
+            return file.read(limit)
+    except FileNotFoundError:
+        return b""
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

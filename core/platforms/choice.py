@@ -1,0 +1,47 @@
+"""Which platform the settings name: the one place that knows them all."""
+
+from __future__ import annotations
+
+from core.platforms.base import AssetReader, Runner
+from core.settings import Settings
+
+
+def is_code_ocean(settings: Settings) -> bool:
+    """Whether assets live on Code Ocean; else on this machine."""
+    if settings.platform != "auto":
+        return settings.platform == "code_ocean"
+    # Whoever names a library means it; a token may lie in the environment for other programs.
+    named = "library" in settings.model_fields_set
+    return not named and bool({"code_ocean_token", "code_ocean_domain"} & settings.model_fields_set)
+
+
+def make_reader(settings: Settings) -> AssetReader:
+    """What reads the assets. Opens no connection yet."""
+    # Imported when needed: each platform brings its own libraries, and only one is used.
+    if is_code_ocean(settings):
+        from core.platforms.code_ocean import CodeOceanReader
+
+        return CodeOceanReader.of(settings)
+    from core.platforms.local import LocalLibrary
+
+    return LocalLibrary(settings.library, settings.data)
+
+
+def make_runner(settings: Settings) -> Runner:
+    """What makes the effects; for the worker alone. Opens no connection yet.
+
+    Raises:
+        SettingsError: nothing can be launched with these settings.
+    """
+    if is_code_ocean(settings):
+        from core.platforms.code_ocean import CodeOceanRunner
+
+        return CodeOceanRunner.of(settings)
+    from core.platforms.local import LocalRunner
+
+    return LocalRunner(settings.library, settings.data)
+
+
+def poll_seconds(settings: Settings) -> float:
+    """Seconds between two looks at a run."""
+    return settings.code_ocean_poll_seconds if is_code_ocean(settings) else settings.poll_seconds
