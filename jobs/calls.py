@@ -71,7 +71,7 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
             made = runner.start_run(request)
         else:
             made = runner.capture(request).id
-    except RefusedError as error:
+    except (RefusedError, NotFoundError) as error:
         return Refused(str(error))
     except UnavailableError as error:
         return _not_reached(error)

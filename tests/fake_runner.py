@@ -173,6 +173,9 @@ class FakeRunner:
     def find_children(self, key: RunKey) -> tuple[str, ...]:
         return ()
 
+    def belongs(self, run_id: str, key: RunKey) -> bool:
+        return run_id in [t.id for t in self.things if t.token == key.token and t.id.startswith("run-")]
+
     def name_run(self, run_id: str, name: str) -> None:
         self._ask()
         self.names[run_id] = name

@@ -1,7 +1,7 @@
 """What a platform must do: read assets (anybody), and make effects (the worker only).
 
 Every effect carries a token, unique per job and attempt, by which it can be found again. An effect
-method either returns (it was made), raises RefusedError or UnavailableError (it was not made), or raises
+method either returns (it was made), raises RefusedError, NotFoundError or UnavailableError (it was not made), or raises
 anything else (unknown: look for it by its token, never repeat it blindly).
 """
 
@@ -265,6 +265,9 @@ class Runner(Protocol):
 
     def find_children(self, key: RunKey) -> tuple[str, ...]:
         """Ids of every conversion that a monitor started for a job, oldest first; () on the direct route."""
+
+    def belongs(self, run_id: str, key: RunKey) -> bool:
+        """Whether a run that a person names was started for this job. Raises PlatformError."""
 
     def name_run(self, run_id: str, name: str) -> None:
         """Give a run a name that people recognise. Repeating it is fine; a run that is gone is, too."""

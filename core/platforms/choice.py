@@ -19,7 +19,7 @@ def make_reader(settings: Settings) -> AssetReader:
     """What reads the assets. Opens no connection yet."""
     # Imported when needed: each platform brings its own libraries, and only one is used.
     if is_code_ocean(settings):
-        from core.platforms.code_ocean import CodeOceanReader
+        from core.platforms.code_ocean.reader import CodeOceanReader
 
         return CodeOceanReader.of(settings)
     from core.platforms.local import LocalLibrary
@@ -34,7 +34,7 @@ def make_runner(settings: Settings) -> Runner:
         SettingsError: nothing can be launched with these settings.
     """
     if is_code_ocean(settings):
-        from core.platforms.code_ocean import CodeOceanRunner
+        from core.platforms.code_ocean.runner import CodeOceanRunner
 
         return CodeOceanRunner.of(settings)
     from core.platforms.local import LocalRunner

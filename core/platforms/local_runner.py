@@ -257,6 +257,10 @@ class LocalRunner:
         """None: a run starts no other."""
         return ()
 
+    def belongs(self, run_id: str, key: RunKey) -> bool:
+        """Whether it is the run of this key's token."""
+        return run_id in self.find_runs(key)
+
     def name_run(self, run_id: str, name: str) -> None:
         """Does nothing: a run's folder has its token's name."""
 
