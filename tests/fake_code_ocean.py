@@ -75,7 +75,7 @@ class FakeCodeOcean:
         self.version = version
         self.scopes = set(scopes)
         self.world = World(clock, timing or Timing(), seed)
-        self.faults = FaultPlan(seed)
+        self.faults = FaultPlan(seed, self.drop_connections)
         self.requests: list[Seen] = []
         self.closing = threading.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="fake-code-ocean-", ignore_cleanup_errors=True)
@@ -124,6 +124,16 @@ class FakeCodeOcean:
             self._server.server_close()
             self._server.drop_connections()
             self._server = None
+
+    def drop_connections(self) -> None:
+        """Close the connections that are kept open; new ones are welcome."""
+        if self._server is not None:
+            self._server.drop_connections()
+
+    def go_down(self, seconds: float) -> None:
+        """Stop listening for a while. Returns at once."""
+        self.stop()
+        threading.Timer(seconds, lambda: None if self.closing.is_set() else self.start()).start()
 
     @contextmanager
     def down(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -96,6 +97,12 @@ def _set_timing(fake: FakeCodeOcean, told: Record) -> Record:
         return asdict(fake.world.timing)
 
 
+def _go_down(fake: FakeCodeOcean, told: Record) -> Record:
+    """`{"seconds"}`: after this answer nobody listens for a while."""
+    threading.Timer(0.02, fake.go_down, [float(told["seconds"])]).start()
+    return {}
+
+
 _COMMANDS: dict[tuple[str, str], Callable[[FakeCodeOcean, Any], Any]] = {
     ("GET", "ledger"): _ledger,
     ("GET", "requests"): _requests,
@@ -108,4 +115,5 @@ _COMMANDS: dict[tuple[str, str], Callable[[FakeCodeOcean, Any], Any]] = {
     ("POST", "outcome"): _set_outcome,
     ("POST", "habits"): _set_habits,
     ("POST", "timing"): _set_timing,
+    ("POST", "down"): _go_down,
 }

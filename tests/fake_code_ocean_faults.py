@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -19,7 +20,8 @@ class Fault:
 
     `answer`: normal | status | reset | cut (the connection closes in the middle of the body) | drip (the body comes
     slowly, over `seconds`) | truncated (half of the JSON, well delivered) | html (200 with a page) | wrong_types |
-    unknown_words | missing_fields | empty (200, no body) | refuse (closed at accept, before the request is read).
+    unknown_words | missing_fields | empty (200, no body) | refuse (closed at accept, before the request is read; the
+    client cannot tell it from a reset, `FakeCodeOcean.down` is what a true refusal looks like).
     `effect`: whether what was asked happens: made | none | late (`late_s` after the answer).
     """
 
@@ -93,7 +95,8 @@ def named(name: str, **changes: Any) -> Fault:
 class FaultPlan:
     """The faults that are set. Among those that fit a request the first wins; latencies are added to it."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, on_refuse: Callable[[], None] = lambda: None) -> None:
+        self._on_refuse = on_refuse
         self._lock = threading.Lock()
         self._rng = random.Random(seed)
         self._faults: list[list[Any]] = []  # [fault, requests still to pass, requests still to spoil]
@@ -105,6 +108,8 @@ class FaultPlan:
         made = replace(fault, **changes) if isinstance(fault, Fault) else named(fault, **changes)
         with self._lock:
             self._faults.append([made, made.skip, made.times])
+        if made.answer == "refuse":
+            self._on_refuse()  # connections that are kept open would never come to accept
 
     def clear(self) -> None:
         with self._lock:
