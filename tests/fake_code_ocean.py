@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -277,7 +278,7 @@ class FakeCodeOcean:
 
     def perform_late(self, handler: Callable[[Api, Call], Answer], call: Call, seconds: float) -> None:
         """Do what is asked later; nobody is told."""
-        self.world.after(seconds, lambda: self._unheard(*self.perform(handler, call)))
+        self.world.after(self.world.lag(seconds), lambda: self._unheard(*self.perform(handler, call)))
 
     def _unheard(self, _: Answer, effects: list[Effect]) -> None:
         for effect in effects:
@@ -289,7 +290,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Serve until a signal."""
+    """Serve until a signal, or until the process that started it is gone."""
     parser = argparse.ArgumentParser(prog="python -m tests.fake_code_ocean")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--token", default=TOKEN)
@@ -325,7 +326,9 @@ def main(arguments: list[str] | None = None) -> None:
         address = {"url": fake.url, "token": fake.token, "s3": place.endpoint if place else ""}
         sys.stdout.write(json.dumps(address) + "\n")
         sys.stdout.flush()
-        threading.Event().wait()
+        parent = os.getppid()
+        while os.getppid() == parent:
+            time.sleep(1)
 
 
 if __name__ == "__main__":

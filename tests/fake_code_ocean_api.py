@@ -63,8 +63,8 @@ class Api:
     # --- data assets ---
 
     def search_assets(self, call: Call) -> Answer:
-        known = self.world.now() - self.world.timing.search_lag_s
-        return Answer(value=search([a for a in self.world.assets.values() if a.created <= known], call.told))
+        now = self.world.now()
+        return Answer(value=search([a for a in self.world.assets.values() if a.visible <= now], call.told))
 
     def get_asset(self, call: Call) -> Answer:
         return Answer(value=self.world.asset(call.ids[0]).record())
@@ -93,6 +93,7 @@ class Api:
             tags=tuple(tags),
             description=told.get("description") or "",
             custom_metadata=metadata,
+            visible=self.world.now() + self.world.lag(self.world.timing.search_lag_s),
         )
         target = {key: value for key, value in ((told.get("target") or {}).get("aws") or {}).items() if value}
         finish = self._from_s3(made, sources) if "aws" in sources else self._from_run(made, sources, target)

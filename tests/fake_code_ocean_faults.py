@@ -156,15 +156,16 @@ def _same(fault: Fault, method: str, endpoint: str) -> bool:
     return fault.method in ("*", method) and fnmatchcase(endpoint, fault.endpoint)
 
 
-def spoil_body(answer: str, body: bytes) -> bytes:
-    """The body of a spoiled answer."""
-    if answer == "truncated":
+def spoil_body(answer: str, body: bytes, *, is_json: bool) -> bytes:
+    """The body of a spoiled answer. What needs JSON cuts other bodies in half."""
+    needs_json = answer in ("wrong_types", "unknown_words", "missing_fields")
+    if answer == "truncated" or (needs_json and not is_json):
         return body[: len(body) // 2]
     if answer == "html":
         return HTML
     if answer == "empty":
         return b""
-    if answer not in ("wrong_types", "unknown_words", "missing_fields") or not body:
+    if not needs_json or not body:
         return body
     change = {"wrong_types": _wrong_types, "unknown_words": _unknown_words, "missing_fields": _missing_fields}[answer]
     return json.dumps(change(json.loads(body))).encode()

@@ -7,7 +7,7 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 API, DOWNLOAD, CONTROL = "/api/v1/", "/_download/", "/_control/"
 JSON, PAGE = "application/json", "text/html; charset=utf-8"
+Headers = Mapping[str, str]
+NONE: Headers = {}
 
 
 @dataclass(frozen=True)
@@ -118,102 +120,82 @@ class _Handler(BaseHTTPRequestHandler):
         fake, method = self.server.fake, self.command
         found = route(method, path)
         if found is None:
-            self._see(path, 404)
-            self._send(404, _json({"message": f"no endpoint {method} {path}"}))
+            self._answer(path, None, 404, _json({"message": f"no endpoint {method} {path}"}))
             return
         endpoint, ids, handler, scope = found
         wait_s, fault = fake.faults.take(method, endpoint)
-        if wait_s:
-            fake.closing.wait(wait_s)
+        fake.closing.wait(wait_s)
         refusal = fake.refusal(self.headers, scope)
-        effects: Sequence[Effect] = ()
-        if refusal is not None:
-            answer = Answer(refusal.status, {"message": refusal.message})
-        elif fault is not None and fault.effect != "made":
-            answer = Answer(200, {})
-            if fault.effect == "late":
-                fake.perform_late(handler, Call(ids, query, _parsed(body)), fault.late_s)
-        else:
-            try:
-                answer, effects = fake.perform(handler, Call(ids, query, _parsed(body)))
-            except Refusal as no:
-                answer = Answer(no.status, {"message": no.message})
+        answer, effects = Answer(200, {}), []
+        try:
+            if refusal is not None:
+                raise refusal
+            call = Call(ids, query, _parsed(body))
+            if fault is None or fault.effect == "made":
+                answer, effects = fake.perform(handler, call)
+            elif fault.effect == "late":
+                fake.perform_late(handler, call, fault.late_s)
+        except Refusal as no:
+            answer = Answer(no.status, {"message": no.message})
         # Noted before the bytes go: who has them may look at once.
         _note(effects, answered=fault is None or fault.answer == "drip")
         try:
-            if fault is None:
-                self._see(endpoint, answer.status)
-                self._send(answer.status, b"" if answer.value is None else _json(answer.value))
-            else:
-                self._spoil(endpoint, fault, answer)
+            self._answer(endpoint, fault, answer.status, b"" if answer.value is None else _json(answer.value))
         except OSError:
             _note(effects, answered=False)
             raise
 
-    def _spoil(self, endpoint: str, fault: Fault, answer: Answer) -> None:
-        """Answer as the fault says."""
-        body = b"" if answer.value is None else _json(answer.value)
-        if fault.answer == "reset":
-            self._see(endpoint, 0, fault)
+    def _answer(
+        self, endpoint: str, fault: Fault | None, status: int, body: bytes, kind: str = JSON, more: Headers = NONE
+    ) -> None:
+        """Send an answer, or what a fault makes of it."""
+        fake, spoiled = self.server.fake, fault.answer if fault else "normal"
+        if fault and spoiled == "status":
+            status, more = fault.status, {"Retry-After": fault.retry_after} if fault.retry_after else NONE
+            body = HTML if fault.html else _json({"message": MESSAGES.get(status, "error")})
+            kind = PAGE if fault.html else JSON
+        seen = 0 if spoiled in ("reset", "cut") else status
+        fake.requests.append(Seen(fake.world.clock(), self.command, endpoint, seen, fault.name if fault else ""))
+        if spoiled == "reset":
             self.close_connection = True
             reset(self.connection)
-        elif fault.answer == "status":
-            self._see(endpoint, fault.status, fault)
-            more = {"Retry-After": fault.retry_after} if fault.retry_after else {}
-            if fault.html:
-                self._send(fault.status, HTML, PAGE, more)
-            else:
-                self._send(fault.status, _json({"message": MESSAGES.get(fault.status, "error")}), JSON, more)
-        elif fault.answer == "cut":
-            self._see(endpoint, 0, fault)
+        elif spoiled == "cut":
             self.close_connection = True
-            self._head(answer.status, len(body) + 1, JSON, {})
+            self._head(status, len(body) + 1, kind, more)
             self.wfile.write(body[: len(body) // 2])
-        elif fault.answer == "drip":
-            self._see(endpoint, answer.status, fault)
-            self._head(answer.status, len(body), JSON, {})
+        elif fault and spoiled == "drip":
+            self._head(status, len(body), kind, more)
             pieces = max(1, min(20, len(body)))
             for i in range(pieces):
-                self.server.fake.closing.wait(fault.seconds / pieces)
+                fake.closing.wait(fault.seconds / pieces)
                 self.wfile.write(body[i * len(body) // pieces : (i + 1) * len(body) // pieces])
         else:
-            self._see(endpoint, answer.status, fault)
-            spoiled = spoil_body(fault.answer, body)
-            self._send(answer.status, spoiled, PAGE if fault.answer == "html" else JSON)
+            self._send(
+                status, spoil_body(spoiled, body, is_json=kind == JSON), PAGE if spoiled == "html" else kind, more
+            )
 
     def _download(self, query: dict[str, str]) -> None:
         """A file by its signed address, whole or a range of it, without the token."""
         fake = self.server.fake
         wait_s, fault = fake.faults.take(self.command, "_download")
-        if wait_s:
-            fake.closing.wait(wait_s)
+        fake.closing.wait(wait_s)
         file = fake.api.downloads.get(query.get("signature", ""))
         if file is None or not file.is_file():
-            status, body, more = 403, b"<Error><Code>AccessDenied</Code></Error>", {}
+            status, body, more = 403, b"<Error><Code>AccessDenied</Code></Error>", NONE
         else:
             status, body, more = _range(file.read_bytes(), self.headers.get("Range", ""))
-        if fault is not None:
-            if fault.answer == "status" or fault.answer == "reset":
-                self._spoil("_download", fault, Answer())
-                return
-            body = spoil_body(fault.answer if fault.answer in ("truncated", "html", "empty") else "truncated", body)
-        self._see("_download", status, fault)
-        self._send(status, body, "application/octet-stream", more)
+        self._answer("_download", fault, status, body, "application/octet-stream", more)
 
     # --- bytes ---
 
-    def _see(self, endpoint: str, status: int, fault: Fault | None = None) -> None:
-        fake = self.server.fake
-        fake.requests.append(Seen(fake.world.clock(), self.command, endpoint, status, fault.name if fault else ""))
-
-    def _head(self, status: int, length: int, kind: str, more: dict[str, str]) -> None:
+    def _head(self, status: int, length: int, kind: str, more: Headers) -> None:
         self.send_response(status)
         for name, value in {"Content-Type": kind, "Content-Length": str(length), **more}.items():
             self.send_header(name, value)
         self.end_headers()
 
-    def _send(self, status: int, body: bytes, kind: str = JSON, more: dict[str, str] | None = None) -> None:
-        self._head(status, len(body), kind, more or {})
+    def _send(self, status: int, body: bytes, kind: str = JSON, more: Headers = NONE) -> None:
+        self._head(status, len(body), kind, more)
         self.wfile.write(body)
 
 
@@ -235,11 +217,11 @@ def _parsed(body: bytes) -> Any:
         raise Refusal(400, "invalid request body") from error
 
 
-def _range(data: bytes, asked: str) -> tuple[int, bytes, dict[str, str]]:
+def _range(data: bytes, asked: str) -> tuple[int, bytes, Headers]:
     """The part that a Range header asks for."""
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", asked)
     if not match or not (match[1] or match[2]):
-        return 200, data, {}
+        return 200, data, NONE
     if match[1]:
         start, end = int(match[1]), min(int(match[2]) if match[2] else len(data), len(data) - 1)
     else:

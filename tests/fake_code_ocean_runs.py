@@ -49,7 +49,7 @@ def start(world: World, storage: Storage, capture: Capture, told: Record, by: st
         parameters=parameters,
         outcome=world.next_outcome(capsule),
         by=by,
-        visible=now + world.timing.listing_lag_s,
+        visible=now + world.lag(world.timing.listing_lag_s),
     )
     world.computations[made.id] = made
     for asset, _ in mounts:
@@ -149,8 +149,11 @@ class _Life:
 
     def _slow_s(self) -> float:
         """Our converter waits that long before each row; here the clock does."""
-        slow = float(self.made.named.get("slow") or 0)
-        return slow * len(self._manifest_rows()) if slow else 0.0
+        try:
+            slow = float(self.made.named.get("slow") or 0)
+        except ValueError:
+            return 0.0
+        return slow * len(self._manifest_rows()) if slow > 0 else 0.0
 
     def _manifest_rows(self) -> tuple[Any, ...]:
         mount, _, path = self.made.named.get("manifest", "").partition("/")

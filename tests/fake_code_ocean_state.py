@@ -47,6 +47,8 @@ class Timing:
     """A new computation is missing from its capsule's list this long."""
     search_lag_s: float = 0.0
     """A new asset is not found by search this long."""
+    jitter: float = 0.0
+    """Share of lags and of late effects that is left to chance: 0 none, 1 all of it."""
 
 
 @dataclass
@@ -148,6 +150,8 @@ class FakeAsset:
     failure_reason: str = ""
     permissions: dict[str, Any] = field(default_factory=lambda: {"everyone": "none"})
     app_parameters: list[dict[str, str]] | None = None
+    visible: float = 0
+    """Search finds it from this moment on."""
     missing: tuple[str, ...] = ()
     """Fields that its record lacks."""
 
@@ -202,6 +206,7 @@ class FakeComputation:
     by: str = "client"
     """"client", or the id of the monitor's computation."""
     visible: float = 0
+    """Its capsule's list has it from this moment on."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -279,6 +284,10 @@ class World:
 
     def new_run_name(self) -> str:
         return f"Run With Parameters {next(self._runs):07d}"
+
+    def lag(self, seconds: float) -> float:
+        """A lag of at most these seconds, as `Timing.jitter` says."""
+        return seconds * (1 - self.timing.jitter * self.rng.random()) if self.timing.jitter else seconds
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
         """Let something happen later."""

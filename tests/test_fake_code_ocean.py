@@ -305,3 +305,7 @@ def test_ends_of_runs(fake, outcome, end, files):
     assert ("Traceback" in log(client, run.id)) == (outcome.kind == "crash")
     if outcome.kind == "partial":
         assert ("coverage.json" in result_files(client, run.id)) == outcome.told
+    if outcome.kind == "partial" and outcome.told:
+        urls = client.computations.get_result_file_urls(run.id, "coverage.json")
+        rows = requests.get(urls.download_url, timeout=5).json()["rows"]
+        assert [row["done"] for row in rows] == [True] * 10 + [False] * 2

@@ -170,6 +170,23 @@ def test_lists_lag_and_effects_come_late():
         assert names(client, "tag:tokenmj1") == {"mj1"}
 
 
+def test_files_come_broken_and_lags_by_chance(plain):
+    client = sdk(plain)
+    asset = plain.add_asset("a", files={"f": b"12345678"})
+    url = client.data_assets.get_data_asset_file_urls(asset, "f").download_url
+    for fault in ("truncated", "403", "drip", "wrong_types"):
+        plain.faults.add(fault, endpoint="_download", seconds=0.0)
+    answers = [requests.get(url, timeout=5) for _ in range(5)]
+    assert [(a.status_code, a.content[:4]) for a in answers] == [
+        (200, b"1234"), (403, b'{"me'), (200, b"1234"), (200, b"1234"), (200, b"1234"),
+    ]  # fmt: skip
+    assert [len(a.content) for a in answers if a.ok] == [4, 8, 4, 8]
+    assert requests.get(url.replace("signature=", "signature=0"), timeout=5).status_code == 403
+    plain.timing.search_lag_s, plain.timing.jitter = 100.0, 1.0
+    lags = [plain.world.lag(100.0) for _ in range(200)]
+    assert 0 <= min(lags) < 10 < 90 < max(lags) <= 100
+
+
 def test_a_busy_capsule(plain):
     plain.add_computations(10_000)
     answer = requests.get(
