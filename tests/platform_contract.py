@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from core.coverage import count_coverage, what_was_launched
 from core.errors import NotFoundError, PlatformError, RefusedError
 from core.manifest import ManifestRow
+from core.models import Asset
 from core.platforms.base import (
     AssetReader,
     CaptureRequest,
@@ -41,24 +42,51 @@ class Place:
     state_stem: str
     slow: dict[str, str]
     """Parameters with which a conversion lasts until it is stopped."""
+    version: str = ""
+    """Of the converter; "" where it has only one."""
+    token_form: str = "{}"
+    """Makes a token of this platform's form."""
+    manifests: dict[str, str] = field(default_factory=dict)
+    """Ids of the manifest assets that were made, by job."""
+
+    def token(self, job: str, kind: str) -> str:
+        return self.token_form.format(f"{job}{kind}")
+
+    def key(self, job: str) -> RunKey:
+        return RunKey(self.token(job, "r"), self.manifests.get(job, ""))
 
     def inputs(self, job: str) -> tuple[InputAsset, InputAsset]:
-        manifest = InputAsset(f"{job}m", f"manifest-{job}", {f"{job}.csv": self.manifest}, ("trackmapper",), "manifest")
+        files = {f"{job}.csv": self.manifest}
+        manifest = InputAsset(self.token(job, "m"), f"manifest-{job}", files, ("trackmapper",), "manifest")
         files = {f"{self.state_stem}.json": self.state}
-        return manifest, InputAsset(f"{job}s", f"state-{job}", files, ("trackmapper",), "state")
+        return manifest, InputAsset(self.token(job, "s"), f"state-{job}", files, ("trackmapper",), "state")
+
+    def make(self, request: InputAsset) -> Asset:
+        return self.until_ready(self.runner.create_input_asset(request))
+
+    def capture(self, request: CaptureRequest) -> Asset:
+        return self.until_ready(self.runner.capture(request))
+
+    def until_ready(self, asset: Asset) -> Asset:
+        while (asset := self.runner.get_asset(asset.id)).state == "draft":
+            time.sleep(0.02)
+        return asset
 
     def request(self, job: str, **parameters: str) -> RunRequest:
-        made = [self.runner.create_input_asset(asset) for asset in self.inputs(job)]
+        made = [self.make(asset) for asset in self.inputs(job)]
+        self.manifests[job] = made[0].id
         mounts = (self.stitched, *(Mount(asset.id, asset.name) for asset in made))
         told = {"manifest": f"manifest-{job}/{job}.csv", "neuroglancer": f"state-{job}/{self.state_stem}.json"}
-        return RunRequest(f"{job}r", f"conversion {job}", mounts, {**told, **parameters})
+        return RunRequest(
+            self.token(job, "r"), f"conversion {job}", mounts, {**told, **parameters}, version=self.version
+        )
 
     def start(self, job: str, **parameters: str) -> str:
         return self.runner.start_run(self.request(job, **parameters))
 
     def capture_request(self, job: str, run: str, **more: Any) -> CaptureRequest:
         given = {"tags": ("trackmapper", "result"), "description": "what came out", **more}
-        return CaptureRequest(token=f"{job}c", run_id=run, name=f"result-{job}", **given)
+        return CaptureRequest(token=self.token(job, "c"), run_id=run, name=f"result-{job}", **given)
 
     def until_ended(self, run: str) -> RunState:
         while (status := self.runner.run_status(run)).state in GOING:
@@ -72,7 +100,7 @@ class PlatformContract:
     def test_an_input_asset_is_found_by_its_token_and_read_back(self, place: Place):
         manifest, _ = place.inputs("j1")
         assert place.runner.find_assets(manifest.token) == ()
-        made = place.runner.create_input_asset(manifest)
+        made = place.make(manifest)
         assert made.name == manifest.name
         assert made.state == "ready"
         assert {"trackmapper", manifest.token} <= set(made.tags)
@@ -90,12 +118,18 @@ class PlatformContract:
         place.runner.stop_run("none")
         with pytest.raises(NotFoundError):
             place.runner.list_results("none")
-        with pytest.raises(NotFoundError):
+        with pytest.raises((NotFoundError, RefusedError)):
             place.runner.capture(place.capture_request("j1", "none"))
 
     def test_a_conversion_runs_to_a_counted_result(self, place: Place):
-        run = place.start("j1")
-        assert place.runner.find_runs(RunKey("j1r")) == (run,)
+        asked = place.request("j1")
+        run = place.runner.start_run(asked)
+        assert place.runner.find_runs(place.key("j1")) == (run,)
+        assert place.runner.find_children(place.key("j1")) == ()
+        assert place.runner.belongs(run, place.key("j1"))
+        assert not place.runner.belongs(run, place.key("j2"))
+        assert not place.runner.belongs("none", place.key("j1"))
+        place.runner.name_run(run, "conversion j1")
         assert place.until_ended(run) is RunState.FINISHED
         status = place.runner.run_status(run)
         assert status.exit_code == 0
@@ -107,15 +141,15 @@ class PlatformContract:
         assert place.rows[0].histology_track_id.encode() in log
         assert place.runner.read_log(run, 10) == log[-10:]
 
-        request = place.capture_request(
-            "j1", run, provenance_data_assets=("a", "b"), custom_metadata={"subject id": "x"}
-        )
-        result = place.runner.capture(request)
+        inputs = tuple(mount.asset_id for mount in asked.mounts)
+        request = place.capture_request("j1", run, provenance_data_assets=inputs, custom_metadata={"subject id": "x"})
+        result = place.capture(request)
+        place.runner.share(result)
         assert result.state == "ready"
         assert result.provenance_computation == run
-        assert result.provenance_data_assets == ("a", "b")
+        assert result.provenance_data_assets == inputs
         assert result.custom_metadata == {"subject id": "x"}
-        assert place.runner.find_assets("j1c") == (result,)
+        assert place.runner.find_assets(request.token) == (result,)
         launched = what_was_launched(place.state, None, "")
         coverage = count_coverage(place.rows, place.runner, result, launched)
         assert (coverage.asked, coverage.delivered) == (len(place.rows), len(place.rows)), coverage
@@ -128,7 +162,7 @@ class PlatformContract:
         assert place.runner.active_runs() == (run,)
         with pytest.raises(RefusedError):
             place.runner.capture(place.capture_request("j1", run))
-        assert place.runner.find_assets("j1c") == ()
+        assert place.runner.find_assets(place.token("j1", "c")) == ()
         for _ in range(2):
             place.runner.stop_run(run)
             assert place.runner.run_status(run).state in (RunState.STOPPED, RunState.GONE)
@@ -144,10 +178,10 @@ class PlatformContract:
 
     def test_a_conversion_that_does_nothing_says_so_by_its_exit_code(self, place: Place):
         request = place.request("j1")
-        run = place.runner.start_run(RunRequest("j1r", "x", request.mounts[1:], request.parameters))
-        assert place.until_ended(run) is RunState.FINISHED
+        run = place.runner.start_run(replace(request, mounts=request.mounts[1:]))
+        assert place.until_ended(run) in (RunState.FINISHED, RunState.FAILED)
         assert place.runner.run_status(run).exit_code == 1
-        result = place.runner.capture(place.capture_request("j1", run))
+        result = place.capture(place.capture_request("j1", run))
         coverage = count_coverage(place.rows, place.runner, result)
         assert coverage.delivered == 0
         assert all(row.why for row in coverage.rows)
@@ -156,18 +190,18 @@ class PlatformContract:
         request = place.request("j1")
         unknown = (*request.mounts, Mount("none", "none"))
         with pytest.raises(RefusedError):
-            place.runner.start_run(RunRequest("j3r", "x", unknown, request.parameters))
-        assert place.runner.find_runs(RunKey("j3r")) == place.runner.active_runs() == ()
+            place.runner.start_run(replace(request, token=place.token("j3", "r"), mounts=unknown))
+        assert place.runner.find_runs(place.key("j3")) == place.runner.active_runs() == ()
 
     def test_files_that_are_too_large_are_not_read(self, place: Place):
-        made = place.runner.create_input_asset(place.inputs("j1")[0])
+        made = place.make(place.inputs("j1")[0])
         with pytest.raises(PlatformError):
             place.reader.read_file(made, "j1.csv", len(place.manifest) - 1)
         with pytest.raises(NotFoundError):
             place.reader.read_file(made, "none.csv", 10)
 
     def test_the_state_is_kept_byte_for_byte(self, place: Place):
-        made = place.runner.create_input_asset(place.inputs("j1")[1])
+        made = place.make(place.inputs("j1")[1])
         data = place.reader.read_file(made, f"{place.state_stem}.json", 1_000_000)
         assert data == place.state
         assert json.loads(data)["layers"]

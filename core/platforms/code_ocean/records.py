@@ -109,15 +109,16 @@ def parameters_of(panel: object) -> tuple[Parameter, ...]:
                     default=_as_text(one.get("default_value")),
                     required=one.get("required") is True,
                     help=text_of(one.get("help_text")) or text_of(one.get("description")),
-                    choices=tuple(_as_text(choice) for choice in _list(one.get("extra_data") or one.get("values"))),
+                    choices=tuple(_as_text(choice) for choice in _list(one.get("value_options"))),
                 )
             )
     return tuple(found)
 
 
-def baked_in(panel: object) -> frozenset[str]:
-    """Ids of the assets that a capsule brings itself; attaching one again is refused."""
-    return frozenset(filter(None, (text_of(one.get("id")) for one in objects_of(object_of(panel).get("data_assets")))))
+def baked_in(panel: object) -> dict[str, str]:
+    """The assets that a capsule brings itself, id -> folder; attaching one again is refused."""
+    told = objects_of(object_of(panel).get("data_assets"))
+    return {text_of(one["id"]): text_of(one.get("mount")) for one in told if text_of(one.get("id"))}
 
 
 def versions_of(capsule: object) -> tuple[str, ...]:
@@ -127,14 +128,14 @@ def versions_of(capsule: object) -> tuple[str, ...]:
 
 
 def entries_of(told: object, where: str) -> tuple[Entry, ...]:
-    """The files and folders of a listing, by name. Raises UnclearError when it is no listing."""
+    """The files and folders of a listing, by name. Raises UnclearError when it is no listing, or not all of it is."""
     items = object_of(told).get("items")
-    if not isinstance(items, list):
+    names = [text_of(one.get("name")).strip("/") for one in objects_of(items)]
+    if not isinstance(items, list) or len(names) != len(items) or not all(names):
         raise UnclearError("the answer holds no list of files", where=where)
     found = []
-    for one in objects_of(items):
-        name = text_of(one.get("name")).strip("/")
-        if name and "/" not in name:
+    for one, name in zip(items, names, strict=True):
+        if "/" not in name:
             found.append(Entry(name, one.get("type") == "folder", _whole(one.get("size"))))
     return tuple(sorted(found, key=lambda entry: entry.name))
 
