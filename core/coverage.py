@@ -2,49 +2,53 @@
 
 A converter's exit code and its word that all went well do not count. A row is delivered when the result holds its pick
 file, whole, as a file of its own, made from the manifest that was sent, with the points of the row's own track where
-the image had them when the mapping was checked.
+the image had them when the mapping was checked; and, where the conversion was asked for them, the channel files of its
+stream. What the converter says can only speak against a row.
+
+Every published version of the full converter writes its picks as ours does: in the image's own frame, with the centre
+of voxel (0, 0, 0) as origin, in RAS micrometres. Its other frame, into which the brain's registration moves the image,
+is used on the way to the atlas only. So one comparison of coordinates serves all of them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
-from core.errors import InputError, NotFoundError, PlatformError, StateError, UnavailableError, UnclearError
+from core.channel_files import channel_fault
+from core.converter_reports import REPORT, ConverterReports
+from core.errors import InputError, PlatformError, StateError, UnavailableError, UnclearError
 from core.geometry import level0_to_image_ras_um
 from core.manifest import read_csv, write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset, ImageFrame, Points
 from core.neuroglancer import read_state
 from core.pick_files import older_pick_path, pick_path, read_picks
-from core.platforms.base import Entry
+from core.result_folder import ResultFolder, ResultReader
+
+__all__ = [
+    "DELIVERED",
+    "MANIFEST",
+    "MISSING",
+    "REPORT",
+    "Coverage",
+    "Launched",
+    "ResultReader",
+    "RowCoverage",
+    "count_coverage",
+    "what_was_launched",
+]
 
 DELIVERED, MISSING = "delivered", "missing"
 MANIFEST = "manifest.csv"
 """The converter's copy of the manifest it worked by."""
-REPORT = "coverage.json"
-"""The converter's own report: it can speak against a row, never for one."""
-_MAX_BYTES = 16 * 1024 * 1024
 _MAX_STATE_BYTES = 64 * 1024 * 1024
-_MAX_REASON = 500
 _NEAR_UM = 0.1
 """Picks and track may differ by rounding; the smallest mistake in a frame, half a voxel, is nine times this."""
-
-
-class ResultReader(Protocol):
-    """The part of a platform that is needed to count."""
-
-    def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
-        """Entries of a folder of the captured asset. Raises NotFoundError."""
-
-    def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
-        """A file of the captured asset. Raises NotFoundError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,33 +84,40 @@ class Launched:
     frame: ImageFrame | None = None
     """The image's geometry when the mapping was checked; None when it was not known."""
     converter_version: str = ""
+    """Version of the converter's library, which decides how some files are named; "" when it is not known."""
+    wants_channels: bool = False
+    """The channel files of each row's stream were asked for, too."""
 
 
-def what_was_launched(state: bytes, frame: ImageFrame | None, converter_version: str) -> Launched:
+def what_was_launched(
+    state: bytes, frame: ImageFrame | None, converter_version: str, *, wants_channels: bool = False
+) -> Launched:
     """What a result is held against, from the bytes of the state that was sent."""
     try:
         layers = read_state(state, limit_bytes=_MAX_STATE_BYTES).layers
     except StateError:
         layers = ()  # then no row's track can be found in it, and each says so
-    return Launched({layer.name: layer.points_level0_zyx for layer in layers}, frame, converter_version)
+    tracks = {layer.name: layer.points_level0_zyx for layer in layers}
+    return Launched(tracks, frame, converter_version, wants_channels)
 
 
 def count_coverage(
     rows: Sequence[ManifestRow], reader: ResultReader, asset: Asset, launched: Launched | None = None
 ) -> Coverage:
-    """Count which rows of a manifest a captured asset holds.
+    """Count which rows of a manifest a captured asset holds. Reads only; lists only the folders it needs.
 
     Args:
         rows: The manifest as sent.
         reader: Reads the captured asset.
         asset: The captured asset.
-        launched: What else was sent and checked; without it, manifest and points are not compared.
+        launched: What else was sent and checked; without it, only the pick files themselves are looked at.
 
     Raises:
-        UnavailableError, UnclearError: the platform does not answer, so nothing can be said.
+        UnavailableError, UnclearError: the platform does not answer, or the result cannot be listed: nothing can be
+            said, which is another thing than rows that are missing.
     """
-    look = _Look(reader, asset)
-    said = _report(look)
+    look = ResultFolder(reader, asset)
+    said = ConverterReports(look)
     changed = _manifest_faults(rows, look) if launched is not None else {}
     version = "" if launched is None else launched.converter_version
     paths = {pick_path(row) for row in rows}
@@ -116,11 +127,13 @@ def count_coverage(
         try:
             path = _path(row, look, version, paths)
             fault = _fault(row, path, look, taken, launched)
-            why = changed.get(number, "") or fault or _spoken_against(row, path, said)
+            if number in changed:
+                fault = said.with_reason(changed[number], row)
+            why = fault or _channel_fault(path, look, launched) or said.against(row, path)
         except (UnavailableError, UnclearError):
             raise
         except InputError as error:
-            why = _with_reason(error.message, row, said)
+            why = said.with_reason(error.message, row)
         except PlatformError as error:
             why = f"its file cannot be read: {error}"
         counted.append(
@@ -141,38 +154,6 @@ def count_coverage(
 
 
 @dataclass(slots=True)
-class _Look:
-    """Looks into one asset, listing each folder once. What is reached through a link is not in it."""
-
-    reader: ResultReader
-    asset: Asset
-    _listed: dict[str, Mapping[str, Entry]] = field(default_factory=dict)
-
-    def file(self, path: str) -> Entry | None:
-        entry = self._entry(path)
-        return None if entry is None or entry.is_folder else entry
-
-    def _entry(self, path: str) -> Entry | None:
-        folder, _, name = path.rpartition("/")
-        if folder and ((parent := self._entry(folder)) is None or not parent.is_folder):
-            return None
-        if folder not in self._listed:
-            try:
-                self._listed[folder] = {e.name: e for e in self.reader.list_folder(self.asset, folder)}
-            except NotFoundError:
-                self._listed[folder] = {}
-        entry = self._listed[folder].get(name)
-        return None if entry is None or entry.is_link else entry
-
-    def read(self, path: str) -> bytes:
-        """Raises InputError when it is too large to be what it should be."""
-        entry = self.file(path)
-        if entry is not None and entry.size is not None and entry.size > _MAX_BYTES:
-            raise InputError(f"{path} is too large")
-        return self.reader.read_file(self.asset, path, _MAX_BYTES)
-
-
-@dataclass(slots=True)
 class _Taken:
     """Which row each file, and each content, is counted for."""
 
@@ -180,7 +161,7 @@ class _Taken:
     contents: dict[bytes, ManifestRow] = field(default_factory=dict)
 
 
-def _path(row: ManifestRow, look: _Look, version: str, paths: set[str]) -> str:
+def _path(row: ManifestRow, look: ResultFolder, version: str, paths: set[str]) -> str:
     """Where the row's picks are. Raises InputError when they are nowhere."""
     path = pick_path(row)
     if not path:
@@ -193,7 +174,7 @@ def _path(row: ManifestRow, look: _Look, version: str, paths: set[str]) -> str:
     raise InputError(f"{path} is not in the result as a file of its own")
 
 
-def _fault(row: ManifestRow, path: str, look: _Look, taken: _Taken, launched: Launched | None) -> str:
+def _fault(row: ManifestRow, path: str, look: ResultFolder, taken: _Taken, launched: Launched | None) -> str:
     """What is wrong with the row's pick file; "" when nothing is, and the file is taken by the row then.
 
     Raises:
@@ -213,6 +194,12 @@ def _fault(row: ManifestRow, path: str, look: _Look, taken: _Taken, launched: La
         return f"{path} holds the same points as the file counted for {twin.histology_track_id}"
     taken.files[path] = row
     return ""
+
+
+def _channel_fault(path: str, look: ResultFolder, launched: Launched | None) -> str:
+    if launched is None or not launched.wants_channels:
+        return ""
+    return channel_fault(path.rpartition("/")[0], look)
 
 
 def _differs(row: ManifestRow, picks_image_ras_um: Points, launched: Launched) -> str:
@@ -248,10 +235,10 @@ def _same_points(row: ManifestRow, other: ManifestRow, launched: Launched | None
     return np.array_equal(launched.tracks_level0_zyx[names[0]], launched.tracks_level0_zyx[names[1]])
 
 
-# --- the manifest it was made from, and what the converter says -------------------------------------
+# --- the manifest it was made from ------------------------------------------------------------------
 
 
-def _manifest_faults(rows: Sequence[ManifestRow], look: _Look) -> dict[int, str]:
+def _manifest_faults(rows: Sequence[ManifestRow], look: ResultFolder) -> dict[int, str]:
     """Why rows cannot be trusted, by their number: the converter worked by another manifest than the one sent."""
     everywhere = range(len(rows))
     try:
@@ -273,62 +260,6 @@ def _manifest_faults(rows: Sequence[ManifestRow], look: _Look) -> dict[int, str]
         told = f"the manifest was changed before the conversion: {surplus.total()} of its rows were never launched"
         faults = {number: faults.get(number, told) for number in everywhere}
     return faults
-
-
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What the converter says of one row."""
-
-    track: str
-    place: tuple[str, str, str]
-    """Recording, stream and shank."""
-    done: bool
-    reason: str
-    file: str
-
-
-def _report(look: _Look) -> tuple[_Said, ...]:
-    """The converter's own report; nothing when it is not there or not readable."""
-    try:
-        if look.file(REPORT) is None:
-            return ()
-        return tuple(
-            _Said(
-                str(row["track"]),
-                _place(row["recording"], row["collection"], row.get("shank")),
-                bool(row.get("done", not row.get("reason"))),
-                str(row.get("reason") or "")[:_MAX_REASON],
-                str(row.get("file") or ""),
-            )
-            for row in json.loads(look.read(REPORT))["rows"]
-        )
-    except (UnavailableError, UnclearError):
-        raise
-    except (PlatformError, InputError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
-        return ()
-
-
-def _spoken_against(row: ManifestRow, path: str, said: Sequence[_Said]) -> str:
-    for one in said:
-        if one.file == path and one.track != row.histology_track_id:
-            return f"{path} holds track {one.track[:_MAX_REASON]}, the converter says"
-        if _is_of(one, row) and not one.done:
-            return f"the converter says: {one.reason or 'it was not done'}"
-    return ""
-
-
-def _with_reason(why: str, row: ManifestRow, said: Sequence[_Said]) -> str:
-    reason = next((one.reason for one in said if _is_of(one, row) and one.reason), "")
-    return f"{why}; the converter says: {reason}" if reason else why
-
-
-def _is_of(said: _Said, row: ManifestRow) -> bool:
-    place = _place(row.recording, row.ephys_collection, row.histology_shank)
-    return (said.track, said.place) == (row.histology_track_id, place)
-
-
-def _place(recording: object, stream: object, shank: object) -> tuple[str, str, str]:
-    return str(recording), str(stream), "" if shank is None else str(shank)
 
 
 def _plain(text: str) -> str:

@@ -27,10 +27,17 @@ def pick_path(row: ManifestRow) -> str:
 
 
 def older_pick_path(row: ManifestRow, converter_version: str) -> str:
-    """Where a converter of an older version puts them instead; "" when this version names them as today."""
-    version = _VERSION.fullmatch(converter_version)
-    if version is None or (int(version[1]), int(version[2])) >= _NAMES_SPLIT_SHANKS:
-        return ""
+    """Where an older version of the full converter puts them instead; "" when this one names them as today.
+
+    Args:
+        row: The row.
+        converter_version: The version of the converter's library. Where it is not known ("": a capsule's number does
+            not tell it), the row's picks may be under either name.
+    """
+    if converter_version:
+        version = _VERSION.fullmatch(converter_version)
+        if version is None or (int(version[1]), int(version[2])) >= _NAMES_SPLIT_SHANKS:
+            return ""
     return "" if row.histology_shank == row.ephys_shank else _in_folder(row, "xyz_picks_image_space.json")
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import assert_never
 
-from core.coverage import count_coverage, what_was_launched
-from core.errors import NotFoundError, RefusedError, StoreBusyError, TrackmapperError, UnavailableError
+from core import image_space_converter
+from core.channel_files import skips_ephys
+from core.coverage import Launched, count_coverage, what_was_launched
+from core.errors import (
+    AccessError,
+    NotFoundError,
+    RefusedError,
+    StoreBusyError,
+    ThrottledError,
+    TrackmapperError,
+    UnavailableError,
+)
 from core.models import Asset
-from core.platforms.base import CaptureRequest, InputAsset, RunKey, Runner, RunRequest
+from core.platforms.base import MONITORED, CaptureRequest, InputAsset, RunKey, Runner, RunRequest
 from jobs.call_answers import (
     Accepted,
     Answer,
     Broken,
     Counted,
+    Followed,
+    Judged,
     Looked,
     Made,
     NotReached,
@@ -24,16 +37,19 @@ from jobs.call_answers import (
     Results,
     Seen,
     Stopped,
+    Throttled,
     Unclear,
 )
 from jobs.launches import Launch
 from jobs.protocol import Kind
 from jobs.records import CountedCoverage, CountedRow, JobRecord, Step
 
+_log = logging.getLogger(__name__)
 _LOGS = frozenset({"output"})
 """Results that every run leaves, also one that did nothing."""
 _GONE = "the platform has no such asset any more"
 _READY, _FAILED = "ready", frozenset({"failed", "error"})
+_SHARE_TRIES = 5
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 Effect = InputAsset | RunRequest | CaptureRequest
 
@@ -73,6 +89,8 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
             made = runner.capture(request).id
     except (RefusedError, NotFoundError) as error:
         return Refused(str(error))
+    except ThrottledError as error:
+        return Throttled(str(error), error.retry_after_s)
     except UnavailableError as error:
         return _not_reached(error)
     except Exception as error:  # noqa: BLE001 - the contract of Runner: anything else leaves the effect in doubt
@@ -86,7 +104,12 @@ def run_key(record: JobRecord) -> RunKey:
 
 
 def _not_reached(error: TrackmapperError) -> NotReached:
-    return NotReached(str(error), is_outage=isinstance(error, UnavailableError))
+    return NotReached(
+        str(error),
+        is_outage=isinstance(error, UnavailableError),
+        is_refusal=isinstance(error, AccessError),
+        retry_after_s=error.retry_after_s if isinstance(error, ThrottledError) else None,
+    )
 
 
 def _effect(record: JobRecord, launch: Launch) -> Effect:
@@ -98,9 +121,14 @@ def _effect(record: JobRecord, launch: Launch) -> Effect:
         case Step.RUN:
             return launch.run(record.ids)
         case Step.CAPTURE:
-            return launch.capture(record.ids)
+            return _capture(record, launch)
         case _:
             raise ValueError(f"the step {record.step} has no effect")
+
+
+def _capture(record: JobRecord, launch: Launch) -> CaptureRequest:
+    """Keeps the results of the run that converts, which on the monitored route is not the one we started."""
+    return launch.capture(record.ids.model_copy(update={"run": record.conversion_run or record.ids.run}))
 
 
 def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
@@ -119,15 +147,14 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
             steps = {Step.MANIFEST_ASSET: ids.manifest_asset, Step.STATE_ASSET: ids.state_asset}
             return _readiness(steps, runner)
         case Kind.WATCH:
-            return Looked(runner.run_status(ids.run or ""))
+            return _watch(record, runner)
+        case Kind.BELONGS:
+            return Judged(runner.belongs(record.proposed_run, run_key(record)))
         case Kind.VERIFY:
-            try:
-                entries = runner.list_results(ids.run or "")
-            except NotFoundError:
-                entries = ()
-            return Results(any(entry.name not in _LOGS for entry in entries))
+            return _verify(record, runner, open_launch)
         case Kind.RESULT:
-            return _readiness({Step.CAPTURE: ids.result}, runner)
+            answer = _readiness({Step.CAPTURE: ids.result}, runner)
+            return Ready(_share(record, runner)) if isinstance(answer, Ready) else answer
         case Kind.COUNT:
             return _count(record, runner, open_launch(record))
         case Kind.STOP:
@@ -151,6 +178,57 @@ def _claim(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord],
         # Names are the same in a copy, what they name may not be.
         return Refused("the mapping was checked in another library than this worker's; launch it again from this one")
     return Accepted()
+
+
+def _watch(record: JobRecord, runner: Runner) -> Answer:
+    run, known = record.ids.run or "", record.remote.child
+    if not record.remote.state:
+        _name(runner, run, run_name(record))
+    monitor_or_run = runner.run_status(run)
+    if record.route != MONITORED:
+        return Looked(monitor_or_run)
+    # Asked for after the monitor: what one that has ended could still start is then in this list, or on its way.
+    children = runner.find_children(run_key(record))
+    child = known or next((child for child in children if child not in record.surplus), "")
+    if not child:
+        return Followed(monitor_or_run, children)
+    if not known:
+        _name(runner, child, f"{run_name(record)} conversion")
+    return Followed(monitor_or_run, children, runner.run_status(child))
+
+
+def run_name(record: JobRecord) -> str:
+    """What a job's run is called on the platform: people know its number and mouse, programs its token."""
+    return f"job {int(record.id or 0)} {record.subject} {record.token}"
+
+
+def _name(runner: Runner, run_id: str, name: str) -> None:
+    try:
+        runner.name_run(run_id, name)
+    except Exception as error:  # noqa: BLE001 - a name is a help for people; no job fails or waits for it
+        _log.info("run %s was not named: %s", run_id, type(error).__name__)
+
+
+def _verify(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
+    try:
+        entries = runner.list_results(record.conversion_run or "")
+    except NotFoundError:
+        # The monitor may have kept the result of a conversion that was deleted since.
+        kept = record.route == MONITORED and _made_by(_capture(record, open_launch(record)), runner)
+        return Results(bool(kept))
+    return Results(any(entry.name not in _LOGS for entry in entries))
+
+
+def _share(record: JobRecord, runner: Runner) -> str:
+    """Let others see the result; returns why they cannot. Only an outage is waited for, and not for ever."""
+    try:
+        runner.share(runner.get_asset(record.ids.result or ""))
+    except Exception as error:  # noqa: BLE001 - the result is whole whether others see it or not
+        can_wait = isinstance(error, UnavailableError) and not isinstance(error, AccessError)
+        if can_wait and record.tries < _SHARE_TRIES:
+            raise
+        return str(error) if isinstance(error, TrackmapperError) else f"{type(error).__name__}: {error}"
+    return ""
 
 
 def _made_by(request: Effect, runner: Runner) -> tuple[str, ...]:
@@ -177,27 +255,31 @@ def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:
         result: Asset = runner.get_asset(record.ids.result or "")
     except NotFoundError:
         return Broken(Step.CAPTURE, _GONE)
-    [state] = launch.state.files.values()
-    launched = what_was_launched(state, launch.frame, record.converter_version)
-    counted = count_coverage(launch.rows, runner, result, launched)
+    counted = count_coverage(launch.rows, runner, result, _launched(record, launch))
     rows = tuple(
         CountedRow(track=r.track, recording=r.recording, stream=r.stream, shank=r.shank, status=r.status, why=r.why)
         for r in counted.rows
     )
-    runs = runner.find_runs(run_key(record))
-    results = _made_by(launch.capture(record.ids), runner)
-    twins = tuple(i for i in (*runs, *results) if i not in (record.ids.run, record.ids.result))
+    runs = (*runner.find_runs(run_key(record)), *runner.find_children(run_key(record)))
+    results = _made_by(_capture(record, launch), runner)
+    ours = (record.ids.run, record.remote.child, record.ids.result)
+    twins = tuple(dict.fromkeys(i for i in (*runs, *results) if i not in ours))
     return Counted(CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows), twins)
 
 
 def _stop(record: JobRecord, runner: Runner) -> Answer:
     # Later steps have no run that goes on, and stopping an ended one may take its results away.
     if record.step in (Step.RUN, Step.WATCH):
-        if record.ids.run:
-            runner.stop_run(record.ids.run)
+        key, ours = run_key(record), record.ids.run
+        if ours:
+            runner.stop_run(ours)
         # A start may still be on its way: with that ruled out, the runs that are found now are all.
         runner.forbid_run(record.token)
-        for twin in runner.find_runs(run_key(record)):
-            if twin != record.ids.run:
-                runner.stop_run(twin)
+        for run in runner.find_runs(key):
+            if run != ours:
+                runner.stop_run(run)
+        # Only now, with no monitor left that could start one more.
+        for child in dict.fromkeys((record.remote.child, *runner.find_children(key))):
+            if child:
+                runner.stop_run(child)
     return Stopped()

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core import image_space_converter
+from core.channel_files import LOCAL_COORDINATES, RAW_INDICES, skips_ephys
 from core.coverage import REPORT
 from core.errors import TrackmapperError
 from core.manifest import read_csv
@@ -116,6 +119,13 @@ def _parameters(capsule: FakeCapsule, listed: object, named: object) -> tuple[tu
     return tuple(given)
 
 
+def _write_channels(results: Path) -> None:
+    """The channel files beside the picks, as the full converter writes them."""
+    for folder in {picks.parent for picks in results.glob("*/*/*/xyz_picks*_image_space.json")}:
+        np.save(folder / LOCAL_COORDINATES, np.arange(32.0).reshape(16, 2))
+        np.save(folder / RAW_INDICES, np.arange(16))
+
+
 class _Life:
     """What happens to one computation after its start."""
 
@@ -166,13 +176,15 @@ class _Life:
     def convert(self) -> None:
         made, kind = self.made, self.made.outcome.kind
         made.state = "finalizing"
-        results = self.storage.results_folder(made.id)
-        results.mkdir(parents=True)
-        exit_code: int | None = 0
-        if kind not in ("empty", "failed", "stopped"):
-            exit_code = self._really_convert(results)
+        if kind in ("empty", "failed", "stopped"):
+            self._converted(0)
+        else:
+            self.world.aside(self._really_convert, self._converted)
+
+    def _converted(self, exit_code: int | None) -> None:
+        made, kind = self.made, self.made.outcome.kind
         if kind == "partial":
-            self._drop_rows(results)
+            self._drop_rows(self.storage.results_folder(made.id))
         if kind == "crash":
             made.log += ["Traceback (most recent call last):", "RuntimeError: the converter crashed on purpose"]
             exit_code = made.outcome.exit_code
@@ -181,9 +193,11 @@ class _Life:
             state, status, exit_code = "failed", kind, None
         self.after(self.world.timing.finalize_s, lambda: self.end(state, status, exit_code))
 
-    def _really_convert(self, results: Path) -> int:
+    def _really_convert(self) -> int:
         made, world = self.made, self.world
+        results = self.storage.results_folder(made.id)
         try:
+            results.mkdir(parents=True)
             mounts = [(world.asset(ident), mount) for ident, mount in made.mounts]
             data = self.storage.mount(made.id, mounts)
             (results / "attached_data.txt").write_text("\n".join(sorted(mount for _, mount in made.mounts)) + "\n")
@@ -191,6 +205,8 @@ class _Life:
             done = image_space_converter.convert(
                 data, results, told["manifest"], told["neuroglancer"], say=made.log.append
             )
+            if not skips_ephys(told):
+                _write_channels(results)
         except (TrackmapperError, OSError, Refusal) as error:
             made.log.append(f"Failed: {error}")
             return 1

@@ -7,7 +7,7 @@ import pytest
 from local_fixtures import RECORDING, expected_ras_um, layer, manifest_bytes, row, state, track_points, write_asset
 
 from core.coverage import Launched, RowCoverage, count_coverage, what_was_launched
-from core.errors import PlatformError, UnavailableError, UnclearError
+from core.errors import NotFoundError, PlatformError, RefusedError, UnavailableError, UnclearError
 from core.models import ImageFrame
 from core.pick_files import pick_path
 from core.platforms.base import Entry
@@ -178,13 +178,15 @@ def test_links_deliver_nothing(captured):
 def test_an_older_name_counts_only_for_versions_that_give_it_and_is_no_other_rows_file(captured):
     split = row("q", "P-3", histology_shank=2, ephys_shank=0)
     files = {f"{FOLDER}/P-3/xyz_picks_image_space.json": PICKS}
-    of_version = [Launched({"q": POINT, "s": POINT}, converter_version=version) for version in ("0.1.3", "0.8.2", "1")]
+    versions = ("0.1.3", "", "0.8.2", "1")
+    of_version = [Launched({"q": POINT, "s": POINT}, converter_version=version) for version in versions]
     files["manifest.csv"] = manifest_bytes(split)
-    assert [captured([split], files, launched).delivered for launched in of_version] == [1, 0, 0]
+    assert [captured([split], files, launched).delivered for launched in of_version] == [1, 1, 0, 0]
     both = [split, row("s", "P-3")]
     files["manifest.csv"] = manifest_bytes(*both)
-    counted = captured(both, files, of_version[0]).rows
-    assert [one.status for one in counted] == ["missing", "delivered"]
+    for launched in of_version:
+        counted = captured(both, files, launched).rows
+        assert [one.status for one in counted] == ["missing", "delivered"]
 
 
 # --- against what was launched --------------------------------------------------------------------
@@ -302,11 +304,19 @@ class Failing:
         return self.files[path]
 
 
-@pytest.mark.parametrize("path", [A, A.rpartition("/")[0]])
-def test_a_file_that_cannot_be_read_costs_only_its_row(path):
-    coverage = count_coverage([row("a"), row("b", "ProbeB")], Failing(path, PlatformError("Permission denied")), None)
+def test_a_file_that_cannot_be_read_costs_only_its_row():
+    coverage = count_coverage([row("a"), row("b", "ProbeB")], Failing(A, PlatformError("Permission denied")), None)
     assert [counted.status for counted in coverage.rows] == ["missing", "delivered"]
     assert "Permission denied" in coverage.rows[0].why
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [("", NotFoundError("no such asset")), ("", RefusedError("no")), (A.rpartition("/")[0], PlatformError("denied"))],
+)
+def test_a_folder_that_cannot_be_listed_is_not_a_missing_row(path, error):
+    with pytest.raises(UnavailableError, match="cannot be listed"):
+        count_coverage([row("a")], Failing(path, error), None)
 
 
 def test_a_report_that_cannot_be_read_costs_nothing():
