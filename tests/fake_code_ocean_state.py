@@ -10,6 +10,7 @@ import heapq
 import itertools
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -274,6 +275,7 @@ class World:
         self._order = itertools.count()
         self._moment: float | None = None
         self._runs = itertools.count(1)
+        self._hands = threading.Semaphore(2)
 
     def now(self) -> float:
         """The moment of the event that happens just now, else the clock's."""
@@ -294,6 +296,23 @@ class World:
         with self.lock:
             heapq.heappush(self._events, (self.now() + seconds, next(self._order), event))
             self.lock.notify_all()
+
+    def aside(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Do long work and go on with what it returns; in real time beside the requests, else at this moment."""
+        if self.clock is not time.time:
+            then(work())
+            return
+
+        def go() -> None:
+            with self._hands:
+                try:
+                    value = work()
+                except Exception as error:  # noqa: BLE001 - as in `advance`
+                    self.faults_seen.append(error)
+                    return
+            self.after(0, lambda: then(value))
+
+        threading.Thread(target=go, daemon=True).start()
 
     def advance(self) -> float | None:
         """Let everything happen that is due. Returns the seconds until the next event; None when there is none."""
