@@ -34,6 +34,19 @@ class NotReached:
     words: str
     is_outage: bool = False
     """True when the platform could not be reached at all, so that other jobs' calls would fail as well."""
+    is_refusal: bool = False
+    """True when it refuses who we are: an outage that only a person can end."""
+    retry_after_s: float | None = None
+    """How long the platform asks to be left alone; None when it did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """MAKE: the platform asks for a pause. Nothing was made, by its documentation."""
+
+    words: str
+    retry_after_s: float | None = None
+    """How long it asks to be left alone; None when it did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,9 @@ class Pending:
 class Ready:
     """INPUTS or RESULT: all assets are ready."""
 
+    words: str = ""
+    """RESULT: why others cannot see it; "" when all went well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Broken:
@@ -73,6 +89,24 @@ class Looked:
     """WATCH: the run's state."""
 
     status: RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """WATCH on the monitored route: the monitor's state, the conversions that it started, and the state of ours."""
+
+    monitor: RunStatus
+    children: tuple[str, ...] = ()
+    """Oldest first."""
+    child: RunStatus | None = None
+    """None while no conversion is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """BELONGS: whether the run that a person named is this job's."""
+
+    is_ours: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +134,15 @@ Answer = (
     | Made
     | Refused
     | NotReached
+    | Throttled
     | Unclear
     | Seen
     | Pending
     | Ready
     | Broken
     | Looked
+    | Followed
+    | Judged
     | Results
     | Counted
     | Stopped

@@ -223,7 +223,7 @@ def _share(record: JobRecord, runner: Runner) -> str:
     """Let others see the result; returns why they cannot. Only an outage is waited for, and not for ever."""
     try:
         runner.share(runner.get_asset(record.ids.result or ""))
-    except Exception as error:  # noqa: BLE001 - the result is whole whether others see it or not
+    except Exception as error:  # the result is whole whether others see it or not
         can_wait = isinstance(error, UnavailableError) and not isinstance(error, AccessError)
         if can_wait and record.tries < _SHARE_TRIES:
             raise
@@ -265,6 +265,14 @@ def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:
     ours = (record.ids.run, record.remote.child, record.ids.result)
     twins = tuple(dict.fromkeys(i for i in (*runs, *results) if i not in ours))
     return Counted(CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows), twins)
+
+
+def _launched(record: JobRecord, launch: Launch) -> Launched:
+    """What the result is held against. The full converter's release says nothing of its library's version."""
+    [state] = launch.state.files.values()
+    if record.converter == image_space_converter.NAME:
+        return what_was_launched(state, launch.frame, record.converter_version)
+    return what_was_launched(state, launch.frame, "", wants_channels=not skips_ephys(record.parameters))
 
 
 def _stop(record: JobRecord, runner: Runner) -> Answer:

@@ -71,7 +71,7 @@ class Monitor:
     ) -> None:
         self.store, self.runner, self.settings = store, runner, settings
         self.owner = owner or uuid.uuid4().hex
-        self.policy = policy or Policy(runner.settle, long_run_s=settings.long_run_hours * 3600.0)
+        self.policy = policy or Policy(runner.settle, deadline_h=settings.long_run_hours)
         self._now, self._draw, self._calling = now, draw, calling
         self._next_look: dict[str, tuple[int, float]] = {}
         self._set_aside: dict[str, float] = {}

@@ -8,15 +8,17 @@ never by repeating the call. Nothing here reads a clock, draws a number or opens
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from core.platforms.base import RunState, RunStatus, SettlePolicy
+from core.platforms.base import MONITORED, RunState, SettlePolicy
 from jobs.call_answers import (
     Accepted,
     Answer,
     Broken,
     Counted,
+    Followed,
+    Judged,
     Looked,
     Made,
     NotReached,
@@ -26,22 +28,24 @@ from jobs.call_answers import (
     Results,
     Seen,
     Stopped,
+    Throttled,
     Unclear,
 )
+from jobs.patience import NO_WAIT, is_due, look_again_s, wait
 from jobs.records import (
     STATE_OF_STEP,
     JobRecord,
     JobState,
     Moment,
     Phase,
-    RemoteRun,
     Step,
 )
+from jobs.watched import Look, followed, run_words, seen_alone
 
 TWINS = "alarm: twins"
 """The event that says that more than one thing carries the token of one effect."""
-BACK_OFF_S, BACK_OFF_CAP_S = 5.0, 600.0
-_LOOK_S, _LOOK_CAP_S = 1.0, 120.0
+OVERDUE = "overdue"
+"""The event that says that a run has passed its deadline."""
 
 
 class Kind(StrEnum):
@@ -52,6 +56,8 @@ class Kind(StrEnum):
     """The one effect of the step: may only be sent after the intent has been written down."""
     LOOK = "look"
     """Is there anything that carries the token of the step's effect?"""
+    BELONGS = "belongs"
+    """Is the run that a person named this job's?"""
     INPUTS = "inputs"
     WATCH = "watch"
     VERIFY = "verify"
@@ -99,7 +105,8 @@ class Policy:
     settle: SettlePolicy
     asset_reposts: int = 3
     run_reposts: int = 1
-    long_run_s: float = 3 * 3600.0
+    deadline_h: float | None = 3.0
+    """Hours until a run asks its people, for jobs that name none themselves; None: never."""
 
 
 # --- which call -------------------------------------------------------------------------------
@@ -113,33 +120,22 @@ def next_call(record: JobRecord, now: Moment) -> Kind | None:
     if record.has_ended or record.state is JobState.NEEDS_YOU or not is_due(record, now):
         return None
     if record.phase is not Phase.READY:
-        return Kind.LOOK
+        named = record.proposed_run and record.step is Step.RUN and record.cancel is None
+        return Kind.BELONGS if named else Kind.LOOK
     if record.cancel is not None:
         return Kind.STOP
     return _READY_CALL[record.step]
 
 
-def is_due(record: JobRecord, now: Moment) -> bool:
-    """True when the job waits for nothing, or has waited long enough."""
-    if record.due is None:
-        return True
-    ahead_s = (record.due - now.at).total_seconds()
-    # What lies further ahead than it was ever set was set before the clock was turned back.
-    longest_s = _back_off_s(record.tries) if record.tries else _look_again_s(record.clean_looks)
-    return ahead_s <= 0 or ahead_s > longest_s
-
-
-def _back_off_s(tries: int) -> float:
-    return float(min(BACK_OFF_CAP_S, BACK_OFF_S * 2.0 ** min(tries - 1, 10)))
-
-
-def _look_again_s(looks: int) -> float:
-    return float(min(_LOOK_CAP_S, _LOOK_S * 2.0 ** min(looks, 10)))
-
-
 def intend(record: JobRecord, now: Moment) -> JobRecord:
     """The record to write down before MAKE is sent."""
-    return record.changed(phase=Phase.INTENT, intent=now, clean_looks=0, due=None)
+    # A pause asked for earlier says nothing about what is sent now.
+    return record.changed(phase=Phase.INTENT, intent=now, clean_looks=0, due=None, pause_s=0.0, throttled=False)
+
+
+def withdraw(record: JobRecord) -> JobRecord:
+    """The record of an intent that was written down and then not acted on. Only for who wrote it, and has not sent."""
+    return record.changed(phase=Phase.READY, intent=None)
 
 
 def take(record: JobRecord, owner: str, now: Moment) -> JobRecord:
@@ -148,7 +144,8 @@ def take(record: JobRecord, owner: str, now: Moment) -> JobRecord:
     if record.phase is Phase.INTENT:
         words = f"the worker ended before the answer about the {_WORDS[record.step]} was written down"
         return taken.changed(phase=Phase.SETTLING, due=None).told(now.at, "in doubt", f"{words}; looking for it")
-    return taken.changed(due=None) if record.phase is Phase.SETTLING else taken
+    # A pause that the platform asked for holds for every worker.
+    return taken.changed(due=None) if record.phase is Phase.SETTLING and not record.throttled else taken
 
 
 # --- what an answer makes of it ---------------------------------------------------------------
@@ -167,6 +164,8 @@ def step(record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter:
     match answer:
         case NotReached():
             return _hold(record, answer, now, jitter)
+        case Throttled():
+            return _throttled(record, answer, now, jitter)
         case Stopped():
             return _end(record, JobState.CANCELLED, _cancelled_words(record), now)
         case Accepted():
@@ -176,7 +175,7 @@ def step(record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter:
         case Refused(words):
             return _fail(record, words, now)
         case Made(made):
-            return _adopt(record, (made,), now)
+            return _adopt(record, (made,), now, policy)
         case Unclear(words):
             doubted = record.changed(phase=Phase.SETTLING, clean_looks=0, tries=0, due=None)
             told = f"the platform did not confirm the {_WORDS[record.step]} ({words}); looking for it"
@@ -185,17 +184,22 @@ def step(record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter:
             return _settle(record, tuple(i for i in ids if i not in record.surplus), now, policy)
         case Pending():
             return _reached(record)
-        case Ready():
+        case Ready(words):
             following = Step.RUN if record.step is Step.INPUTS_READY else Step.COUNT
-            return _at(record, following)
+            return _at(record, following).told(now.at, "not shared", words) if words else _at(record, following)
         case Broken(broken_step, words):
             return _broken(record, broken_step, words, now)
         case Looked(status):
-            return _watched(record, status, now, policy)
+            return _watched(record, seen_alone(status), now, policy)
+        case Followed():
+            return _watched(record, followed(record, answer, now, policy.settle), now, policy)
+        case Judged(is_ours):
+            return _judged(record, is_ours, now, policy)
         case Results(exist):
             if exist:
-                return _at(record, Step.CAPTURE)
-            return _fail(record.changed(step=Step.DONE), f"the conversion left no results: {_run_words(record)}", now)
+                return _capturing(record, now)
+            words = f"the conversion left no results: {run_words(record.remote)}"
+            return _fail(record.changed(step=Step.DONE), words, now)
         case Counted():
             return _counted(record, answer, now)
 
@@ -204,24 +208,35 @@ def _at(record: JobRecord, step: Step) -> JobRecord:
     """The job at the beginning of a step."""
     state = JobState.CANCELLING if record.cancel else STATE_OF_STEP[step]
     return record.changed(
-        step=step, state=state, phase=Phase.READY, intent=None, clean_looks=0, reposts=0, tries=0, due=None, error=""
+        **{"step": step, "state": state, "phase": Phase.READY, "intent": None, "clean_looks": 0, "reposts": 0},
+        **NO_WAIT,
     )
+
+
+def _capturing(record: JobRecord, now: Moment) -> JobRecord:
+    """Before the result is kept. Where a monitor may have kept it, or be about to, it is looked for as if we had."""
+    at = _at(record, Step.CAPTURE)
+    return at.changed(phase=Phase.SETTLING, intent=now) if record.route == MONITORED else at
 
 
 def _reached(record: JobRecord) -> JobRecord:
     """The same job; the words of an outage are taken away when the platform answers again."""
-    return record if not record.tries else record.changed(tries=0, due=None, error="")
+    return record if not record.tries else record.changed(**NO_WAIT)
 
 
 def _hold(record: JobRecord, answer: NotReached, now: Moment, jitter: float) -> JobRecord:
     """The platform cannot be reached or read: no job fails by that."""
-    tries, words = record.tries + 1, answer.words
-    wait_s = _back_off_s(tries) * (0.5 + 0.5 * jitter)
     # Nothing was sent, so a written intent is taken back; a doubt stays a doubt.
     phase = Phase.READY if record.phase is Phase.INTENT else record.phase
-    held = record.changed(phase=phase, tries=tries, due=now.at + timedelta(seconds=wait_s), error=words)
+    held = wait(record.changed(phase=phase), answer, now, jitter)
     what = "waiting for the platform" if answer.is_outage else "it did not work; trying again"
-    return held.told(now.at, what, words) if tries == 1 else held
+    return held.told(now.at, what, answer.words) if held.tries == 1 else held
+
+
+def _throttled(record: JobRecord, answer: Throttled, now: Moment, jitter: float) -> JobRecord:
+    """The platform asks for a pause. What it says of the effect is believed once a look has found nothing."""
+    held = wait(record.changed(phase=Phase.SETTLING, throttled=True, clean_looks=0), answer, now, jitter)
+    return held.told(now.at, "the platform asks for a pause", answer.words) if held.tries == 1 else held
 
 
 def _end(record: JobRecord, state: JobState, words: str, now: Moment) -> JobRecord:
@@ -245,7 +260,7 @@ def _fail(record: JobRecord, words: str, now: Moment) -> JobRecord:
     return failed.told(now.at, "failed", words)
 
 
-def _adopt(record: JobRecord, ids: tuple[str, ...], now: Moment) -> JobRecord:
+def _adopt(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy) -> JobRecord:
     """The effect exists. Of several, the oldest is ours and the others are an alarm."""
     adopted, *twins = ids
     name, words = _ID_OF[record.step], _WORDS[record.step]
@@ -254,15 +269,32 @@ def _adopt(record: JobRecord, ids: tuple[str, ...], now: Moment) -> JobRecord:
         ids=record.ids.model_copy(update={name: adopted}), surplus=(*record.surplus, *twins)
     )
     if record.step is Step.RUN:
-        after = after.changed(started=now.at)
+        after = after.changed(started=now.at, deadline=_deadline(record, now.at, policy), proposed_run="")
     after = after.told(now.at, f"{words} {'found' if found else 'made'}", adopted)
     return after if not twins else after.told(now.at, TWINS, f"{words}: {', '.join(twins)}")
+
+
+def _deadline(record: JobRecord, started: datetime, policy: Policy) -> datetime | None:
+    hours = policy.deadline_h if record.deadline_h is None else record.deadline_h
+    return None if hours is None else started + timedelta(hours=hours)
+
+
+def _judged(record: JobRecord, is_ours: bool, now: Moment, policy: Policy) -> JobRecord:
+    """The platform has said whether the run that a person named is this job's."""
+    if is_ours:
+        return _adopt(record, (record.proposed_run,), now, policy)
+    words = f"{record.proposed_run} was not started for this job; a person must decide"
+    back = record.changed(**NO_WAIT).changed(state=JobState.NEEDS_YOU, proposed_run="", clean_looks=0, error=words)
+    return back.told(now.at, "needs you", words)
 
 
 def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy) -> JobRecord:
     """One look for a lost effect has been made."""
     if ids:
-        return _adopt(record.changed(phase=Phase.SETTLING), ids, now)
+        return _adopt(record.changed(phase=Phase.SETTLING), ids, now, policy)
+    if record.throttled:
+        # The failures in a row are kept, so that pauses grow while the platform goes on asking for them.
+        return record.changed(phase=Phase.READY, throttled=False, intent=None, due=None, pause_s=0.0, error="")
     looks, words = record.clean_looks + 1, _WORDS[record.step]
     is_run = record.step is Step.RUN
     window_s = policy.settle.run_window_s if is_run else policy.settle.asset_window_s
@@ -270,9 +302,9 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
     if waited_s < 0 or record.intent is None:
         # The clock was turned back over a restart of the machine: the window begins anew, or it would never end.
         record, waited_s = record.changed(intent=now), 0.0
-    wait_s = min(_look_again_s(looks), window_s / max(policy.settle.clean_looks, 1))
+    wait_s = min(look_again_s(looks), window_s / max(policy.settle.clean_looks, 1))
     looked = record.changed(
-        phase=Phase.SETTLING, clean_looks=looks, tries=0, error="", due=now.at + timedelta(seconds=wait_s)
+        **{**NO_WAIT, "due": now.at + timedelta(seconds=wait_s)}, phase=Phase.SETTLING, clean_looks=looks
     )
     if looks < policy.settle.clean_looks or waited_s < window_s:
         return looked
@@ -282,7 +314,8 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
     limit = policy.run_reposts if is_run else policy.asset_reposts
     if record.reposts < limit or (is_run and policy.settle.starts_once):
         again = looked.changed(phase=Phase.READY, reposts=record.reposts + 1, clean_looks=0, intent=None, due=None)
-        return again.told(now.at, "settled", f"{told}; it is sent again")
+        by_us = record.route == MONITORED and record.step is Step.CAPTURE and not record.reposts
+        return again.told(now.at, "settled", f"{told}; {'we keep the result' if by_us else 'it is sent again'}")
     words = f"{told}, {record.reposts + 1} times over; a person must decide"
     return looked.changed(state=JobState.NEEDS_YOU, due=None, error=words).told(now.at, "needs you", words)
 
@@ -298,25 +331,25 @@ def _broken(record: JobRecord, broken: Step, words: str, now: Moment) -> JobReco
     return _fail(back, f"the {_WORDS[broken]} failed: {words}", now)
 
 
-def _watched(record: JobRecord, status: RunStatus, now: Moment, policy: Policy) -> JobRecord:
-    seen = RemoteRun(state=status.state.value, exit_code=status.exit_code, detail=status.detail[:500])
-    reached = _reached(record)
-    after = reached if seen == record.remote else reached.changed(remote=seen)
-    if status.state not in (RunState.STARTING, RunState.RUNNING):
-        return _at(after, Step.VERIFY).told(now.at, "run ended", _run_words(after))
-    is_long = record.started is not None and (now.at - record.started).total_seconds() > policy.long_run_s
-    if is_long and not any(event.what == _LONG for event in record.events):
-        return after.told(now.at, _LONG, f"it runs for more than {policy.long_run_s / 3600:g} h; it is not stopped")
-    return after
-
-
-_LONG = "long run"
-
-
-def _run_words(record: JobRecord) -> str:
-    remote = record.remote
-    code = "" if remote.exit_code is None else f", exit code {remote.exit_code}"
-    return f"{remote.state}{code}" + (f": {remote.detail}" if remote.detail else "")
+def _watched(record: JobRecord, look: Look, now: Moment, policy: Policy) -> JobRecord:
+    after = _reached(record)
+    twins = tuple(twin for twin in look.twins if twin not in record.surplus)
+    if twins:
+        after = after.changed(surplus=(*record.surplus, *twins)).told(now.at, TWINS, f"run: {', '.join(twins)}")
+    if (look.remote, look.clean_looks) != (record.remote, record.clean_looks):
+        after = after.changed(remote=look.remote, clean_looks=look.clean_looks)
+    if look.remote.child != record.remote.child:
+        after = after.told(now.at, "the monitor started the conversion", look.remote.child)
+    if look.lost:
+        return _fail(after.changed(step=Step.DONE), look.lost, now)
+    if look.has_ended:
+        words = "; the monitor: ".join(filter(None, (run_words(look.remote), look.monitor_words)))
+        return _at(after, Step.VERIFY).changed(overdue=False).told(now.at, "run ended", words)
+    deadline = record.deadline or (_deadline(record, record.started, policy) if record.started else None)
+    if deadline is None or record.overdue or now.at <= deadline:
+        return after
+    words = f"it runs on past its deadline, {deadline:%Y-%m-%d %H:%M}Z; it is not stopped"
+    return after.changed(overdue=True, deadline=deadline).told(now.at, OVERDUE, words)
 
 
 def _counted(record: JobRecord, answer: Counted, now: Moment) -> JobRecord:
@@ -333,5 +366,7 @@ def _counted(record: JobRecord, answer: Counted, now: Moment) -> JobRecord:
         return _end(counted, JobState.INCOMPLETE, share, now)
     # Files of a run that broke off may be cut short, so a full count alone does not make it green.
     if record.remote.state != RunState.FINISHED or record.remote.exit_code not in (0, None):
-        return _end(counted, JobState.INCOMPLETE, f"{share}, but the run did not end well: {_run_words(record)}", now)
+        return _end(
+            counted, JobState.INCOMPLETE, f"{share}, but the run did not end well: {run_words(record.remote)}", now
+        )
     return _end(counted.told(now.at, "counted", share), JobState.SUCCEEDED, "", now)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.errors import NoSuchJobError
 from core.models import Problem
-from core.platforms.base import DIRECT
+from core.platforms.base import DIRECT, MONITORED
+from jobs.job_states import ENDS, STATE_OF_STEP, TRANSITIONS, JobState, Phase, Step, may_follow
+
+__all__ = ["ENDS", "STATE_OF_STEP", "TRANSITIONS", "JobRecord", "JobState", "Phase", "Step", "may_follow"]
 
 SCHEMA_VERSION = 1
 """Written as `v`. A record with a higher number was written by a newer program and is not touched."""
@@ -19,95 +21,6 @@ EVENT_CAP = 200
 ID_DIGITS = 12
 TEXT_CAP = 2_000
 _TOKEN_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
-
-
-class JobState(StrEnum):
-    """What a job is doing, in the words people see."""
-
-    QUEUED = "queued"
-    PREPARING = "preparing"
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    VERIFYING = "verifying"
-    CAPTURING = "capturing"
-    NEEDS_YOU = "needs_you"
-    CANCELLING = "cancelling"
-    SUCCEEDED = "succeeded"
-    INCOMPLETE = "incomplete"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    REFUSED = "refused"
-
-
-ENDS = frozenset(
-    {JobState.SUCCEEDED, JobState.INCOMPLETE, JobState.FAILED, JobState.CANCELLED, JobState.REFUSED},
-)
-
-
-class Step(StrEnum):
-    """The piece of work in hand. Each step has at most one effect on the platform."""
-
-    CLAIM = "claim"
-    MANIFEST_ASSET = "manifest_asset"
-    STATE_ASSET = "state_asset"
-    INPUTS_READY = "inputs_ready"
-    RUN = "run"
-    WATCH = "watch"
-    VERIFY = "verify"
-    CAPTURE = "capture"
-    CAPTURE_READY = "capture_ready"
-    COUNT = "count"
-    DONE = "done"
-
-
-STATE_OF_STEP = {
-    Step.CLAIM: JobState.QUEUED,
-    Step.MANIFEST_ASSET: JobState.PREPARING,
-    Step.STATE_ASSET: JobState.PREPARING,
-    Step.INPUTS_READY: JobState.PREPARING,
-    Step.RUN: JobState.LAUNCHING,
-    Step.WATCH: JobState.RUNNING,
-    Step.VERIFY: JobState.VERIFYING,
-    Step.CAPTURE: JobState.CAPTURING,
-    Step.CAPTURE_READY: JobState.CAPTURING,
-    Step.COUNT: JobState.CAPTURING,
-}
-
-_WORKING = {
-    JobState.QUEUED: {JobState.PREPARING, JobState.REFUSED},
-    JobState.PREPARING: {JobState.LAUNCHING},
-    JobState.LAUNCHING: {JobState.RUNNING},
-    JobState.RUNNING: {JobState.VERIFYING},
-    JobState.VERIFYING: {JobState.CAPTURING},
-    JobState.CAPTURING: {JobState.SUCCEEDED, JobState.INCOMPLETE},
-}
-_ANY_WORK = set(_WORKING) - {JobState.QUEUED}
-TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    **{
-        state: frozenset({*after, JobState.CANCELLED, JobState.CANCELLING, JobState.FAILED, JobState.NEEDS_YOU})
-        for state, after in _WORKING.items()
-    },
-    JobState.NEEDS_YOU: frozenset({*_ANY_WORK, JobState.CANCELLING, JobState.CANCELLED, JobState.FAILED}),
-    JobState.CANCELLING: frozenset({JobState.CANCELLED, JobState.NEEDS_YOU}),
-    JobState.SUCCEEDED: frozenset(),
-    JobState.INCOMPLETE: frozenset(),
-    # Retrying the step that was refused, of the same job.
-    JobState.FAILED: frozenset(_ANY_WORK),
-    JobState.CANCELLED: frozenset(),
-    JobState.REFUSED: frozenset(),
-}
-"""The states that may follow a state. A state may always follow itself."""
-
-
-class Phase(StrEnum):
-    """How far the effect of the present step is."""
-
-    READY = "ready"
-    """Nothing has been sent."""
-    INTENT = "intent"
-    """It is about to be sent, or was sent and the answer is not written down yet."""
-    SETTLING = "settling"
-    """It may or may not have been made: it is looked for, and nothing is sent."""
 
 
 class Frozen(BaseModel):
@@ -317,9 +230,12 @@ class JobRecord(Frozen):
     """Failed calls in a row."""
     due: AwareDatetime | None = None
     """Not before this time."""
-
+    pause_s: float = 0.0
+    """How long the platform asked to be left alone when `due` was set; 0 when it did not."""
     throttled: bool = False
     """The effect in doubt was answered with a request for a pause: one look that finds nothing settles it."""
+    proposed_run: str = ""
+    """A run that a person named as this job's; the worker asks the platform whether it is."""
     deadline: AwareDatetime | None = None
     """When the run asks its people; a person may move it."""
     overdue: bool = False
@@ -336,6 +252,11 @@ class JobRecord(Frozen):
     def has_ended(self) -> bool:
         """True when nothing more happens by itself."""
         return self.state in ENDS
+
+    @property
+    def conversion_run(self) -> str | None:
+        """Id of the run that converts, with the results and the log: on the monitored route, the monitor's child."""
+        return self.remote.child or None if self.route == MONITORED else self.ids.run
 
     @property
     def binds_digest(self) -> bool:
@@ -375,11 +296,6 @@ def full_id(job_id: str) -> str:
 def whole_text(text: str) -> str:
     """Text as it is kept: halves of characters, which have no UTF-8 form, become question marks."""
     return text.encode("utf-8", "replace").decode()
-
-
-def may_follow(before: JobState, after: JobState) -> bool:
-    """True when a job in state `before` may be written in state `after`."""
-    return before is after or after in TRANSITIONS[before]
 
 
 def new_token() -> str:

@@ -339,7 +339,7 @@ def test_a_long_run_is_marked_once_and_goes_on(bench):
         bench.clock.s += 600
         bench.monitor.run_pass()
     record = bench.store.get(job_id)
-    assert [event.what for event in record.events].count("long run") == 1
+    assert [event.what for event in record.events].count("overdue") == 1
     bench.until(job_id, JobState.SUCCEEDED)
 
 
