@@ -108,6 +108,7 @@ class FakeCodeOcean:
         with self.world.lock:
             self.world.lock.notify_all()
         self.stop()
+        self.world.finish()
         self._folder.cleanup()
         if self.world.faults_seen and kind is None:
             raise AssertionError("the fake itself failed") from self.world.faults_seen[0]

@@ -276,6 +276,7 @@ class World:
         self._moment: float | None = None
         self._runs = itertools.count(1)
         self._hands = threading.Semaphore(2)
+        self._over = False
 
     def now(self) -> float:
         """The moment of the event that happens just now, else the clock's."""
@@ -305,6 +306,8 @@ class World:
 
         def go() -> None:
             with self._hands:
+                if self._over:
+                    return
                 try:
                     value = work()
                 except Exception as error:  # noqa: BLE001 - as in `advance`
@@ -313,6 +316,12 @@ class World:
             self.after(0, lambda: then(value))
 
         threading.Thread(target=go, daemon=True).start()
+
+    def finish(self) -> None:
+        """Start no more long work, and wait for what is under way: it writes files."""
+        self._over = True
+        for _ in range(2):
+            self._hands.acquire()
 
     def advance(self) -> float | None:
         """Let everything happen that is due. Returns the seconds until the next event; None when there is none."""
