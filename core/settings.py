@@ -123,6 +123,11 @@ class Settings(BaseSettings):
     )
 
     @property
+    def asset_bucket_names(self) -> tuple[str, ...]:
+        """The searched buckets, in their order."""
+        return tuple(dict.fromkeys(name.strip() for name in self.asset_buckets.split(",") if name.strip()))
+
+    @property
     def user_name(self) -> str:
         """The configured user, else the account's name."""
         return self.user.strip() or getpass.getuser()

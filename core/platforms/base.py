@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from core.errors import PlatformError
 from core.models import Asset, SavedState
 
 
@@ -76,6 +77,14 @@ class ConverterOffer:
     """The one proposed."""
 
 
+class PartlyFoundError(PlatformError):
+    """Some of the searches for a mouse failed, so that assets may be missing from what was found."""
+
+    def __init__(self, message: str, found: tuple[Asset, ...], *, where: str = "", cure: str = "") -> None:
+        super().__init__(message, where=where, cure=cure)
+        self.found = found
+
+
 class AssetReader(Protocol):
     """Reads assets. Used by the dashboard and the worker; has no effect on the platform."""
 
@@ -89,11 +98,17 @@ class AssetReader(Protocol):
     def platform_id(self) -> str:
         """Tells this place from every other of the same name; "" when it cannot be told."""
 
-    requests: int
-    """How many requests this reader has made."""
+    @property
+    def requests(self) -> int:
+        """How many requests this reader has made."""
 
     def find_subject_assets(self, subject: str) -> tuple[Asset, ...]:
-        """Every asset that may belong to the subject, by name or tag; the caller compares tokens exactly."""
+        """Every asset that may belong to the subject, by name or tag; the caller compares tokens exactly.
+
+        Raises:
+            PartlyFoundError: some of the searches failed; it holds what the others found.
+            PlatformError: nothing could be searched.
+        """
 
     def get_asset(self, asset_id: str) -> Asset:
         """One asset. Raises NotFoundError."""

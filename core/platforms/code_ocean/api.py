@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from threading import Lock, local
+from threading import Lock
 from typing import Any
 
 import requests
@@ -108,20 +108,21 @@ class CodeOceanApi:
         self._budget, self._sleep, self._draw = budget or Budget(), sleep, draw
         self._timeouts = (connect_s, read_s)
         self._count = Lock()
-        self._threads = local()
+        self._idle: list[requests.Session] = []
 
     def __repr__(self) -> str:
         return f"CodeOceanApi({self.domain!r})"
 
     # --- requests -------------------------------------------------------------------------------
 
-    def read(self, method: str, path: str, *, body: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON
+    def read(self, method: str, path: str, *, body: Mapping[str, Any] | None = None, tries: int = _READS) -> Any:  # noqa: ANN401 - JSON
         """The JSON of a call without an effect. Repeated a few times when the server is busy or broken.
 
         Args:
             method: GET, or POST for searches and listings.
             path: Below `/api/v1/`, with its query.
             body: JSON to send.
+            tries: How often it is sent at most.
 
         Raises:
             NotFoundError: there is no such thing.
@@ -129,21 +130,22 @@ class CodeOceanApi:
             UnavailableError: it cannot be reached, or does not answer with JSON.
             PlatformError: it refuses the request.
         """
-        for tried in range(1, _READS + 1):
+        for tried in range(1, tries + 1):
             try:
-                return self._send(self._reading(), method, path, body)
+                with self._reading() as session:
+                    return self._send(session, method, path, body)
             except ThrottledError as error:
                 pause_s = error.retry_after_s if error.retry_after_s is not None else self._pause_s(tried)
-                if tried == _READS or pause_s > _LONGEST_PAUSE_S:
+                if tried == tries or pause_s > _LONGEST_PAUSE_S:
                     raise
             except UnclearError as error:
-                if tried == _READS:
+                if tried == tries:
                     raise UnavailableError(error.message, where=error.where, cure="It is asked again.") from None
                 pause_s = self._pause_s(tried)
             except AccessError:
                 raise
             except UnavailableError:
-                if tried == _READS:
+                if tried == tries:
                     raise
                 pause_s = self._pause_s(tried)
             self._sleep(pause_s)
@@ -166,12 +168,17 @@ class CodeOceanApi:
 
     # --- one request ----------------------------------------------------------------------------
 
-    def _reading(self) -> requests.Session:
-        """This thread's session: requests' sessions are not made for several threads at once."""
-        session: requests.Session | None = getattr(self._threads, "session", None)
-        if session is None:
-            session = self._threads.session = self._new_session()
-        return session
+    @contextmanager
+    def _reading(self) -> Iterator[requests.Session]:
+        """A session with its open connections, for one thread at a time: requests' are not made for several."""
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = self._new_session()
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
 
     def _new_session(self) -> requests.Session:
         client = CodeOcean(domain=self.domain, token=self._token.get_secret_value(), retries=0)

@@ -68,7 +68,7 @@ class AssetFiles:
     ) -> None:
         self._api, self._s3 = api, s3
         self._now = now
-        buckets = dict.fromkeys(one.strip() for one in settings.asset_buckets.split(",") if one.strip())
+        buckets = settings.asset_bucket_names
         self._ways: tuple[_Way, ...] = tuple((bucket, by_id) for by_id in (True, False) for bucket in buckets)
         self._likely: tuple[_Way, ...] = ()
         """Ways by which assets were found, the latest first."""
@@ -95,7 +95,7 @@ class AssetFiles:
             RefusedError: the path leads out of the asset.
             PlatformError: it cannot be listed.
         """
-        inner = _inner(path, asset.name)
+        inner = inner_path(path, asset.name)
         known = self._located(asset)
         with known.lock:
             root, known.root = (None, known.root) if inner else (known.root, None)
@@ -110,11 +110,12 @@ class AssetFiles:
             if self._api is None or (inner and isinstance(error, NotFoundError)):
                 raise
             # The record may name where the files came from, not where they are now.
-            with contextlib.suppress(PlatformError):
+            try:
                 entries = self._list_there(asset, inner)
-                known.place = _CODE_OCEAN if _lasts(error) else known.place
-                return entries
-            raise
+            except PlatformError as other:
+                raise (other if inner and isinstance(other, NotFoundError) else error) from None
+            known.place = _CODE_OCEAN if _lasts(error) else known.place
+            return entries
 
     def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
         """A file's bytes.
@@ -124,7 +125,7 @@ class AssetFiles:
             RefusedError: the path leads out of the asset.
             PlatformError: it is larger than `limit` bytes, or cannot be read.
         """
-        inner = _inner(path, asset.name)
+        inner = inner_path(path, asset.name)
         if not inner:
             raise NotFoundError("it is not a file", where=asset.name, cure="Check the path.")
         known = self._located(asset)
@@ -136,11 +137,12 @@ class AssetFiles:
         except UnavailableError as error:
             if self._api is None:
                 raise
-            with contextlib.suppress(UnavailableError, RefusedError):
+            try:
                 data = self._read_there(asset, inner, limit)
-                known.place = _CODE_OCEAN if _lasts(error) else known.place
-                return data
-            raise
+            except (UnavailableError, UnclearError, RefusedError):
+                raise error from None
+            known.place = _CODE_OCEAN if _lasts(error) else known.place
+            return data
 
     def read_log(self, run_id: str, limit: int) -> bytes:
         """The last `limit` bytes of what a run printed; b"" when there is none (yet). Raises PlatformError."""
@@ -258,7 +260,7 @@ def _joined(prefix: str, inner: str) -> str:
     return "/".join(filter(None, (prefix.strip("/"), inner)))
 
 
-def _inner(path: str, where: str) -> str:
+def inner_path(path: str, where: str) -> str:
     """A path inside an asset in its plain form; "" for the asset itself. Raises RefusedError."""
     parts = PurePosixPath(path).parts
     odd = any(not character.isprintable() or "\ud800" <= character <= "\udfff" for character in path)

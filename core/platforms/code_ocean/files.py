@@ -114,7 +114,7 @@ class S3Files:
         where = f"s3://{bucket}/{folder}"
         entries: list[Entry] = []
         there = False
-        for page in self._pages(bucket, folder, where):
+        for page in self._pages(bucket, folder, where, Delimiter="/"):
             files, folders = page.get("Contents", ()), page.get("CommonPrefixes", ())
             there = there or bool(files or folders)
             for one in folders:
@@ -135,10 +135,24 @@ class S3Files:
         where = f"s3://{bucket}/{prefix}*"
         found = [
             one["Prefix"].rstrip("/").rpartition("/")[2]
-            for page in self._pages(bucket, prefix, where)
+            for page in self._pages(bucket, prefix, where, Delimiter="/")
             for one in page.get("CommonPrefixes", ())
         ]
         return tuple(sorted(filter(None, found)))
+
+    def list_tree(self, bucket: str, prefix: str) -> tuple[Entry, ...]:
+        """Every file in a folder and the folders below it, named by its path from there.
+
+        Raises as `list_folder`, but finding none is no error.
+        """
+        folder = f"{prefix.strip('/')}/"
+        found = [
+            Entry(name, is_folder=False, size=int(one["Size"]))
+            for page in self._pages(bucket, folder, f"s3://{bucket}/{folder}")
+            for one in page.get("Contents", ())
+            if (name := one["Key"][len(folder) :])
+        ]
+        return tuple(sorted(found, key=lambda entry: entry.name))
 
     def read(self, bucket: str, key: str, limit: int) -> bytes:
         """A file's bytes.
@@ -152,9 +166,9 @@ class S3Files:
         where = f"s3://{bucket}/{key}"
         return self._reading(bucket, where, lambda client: _read(client, bucket, key, limit, where))
 
-    def _pages(self, bucket: str, prefix: str, where: str) -> list[Mapping[str, Any]]:
+    def _pages(self, bucket: str, prefix: str, where: str, **more: str) -> list[Mapping[str, Any]]:
         pages: list[Mapping[str, Any]] = []
-        asked = {"Bucket": bucket, "Prefix": prefix, "Delimiter": "/"}
+        asked = {"Bucket": bucket, "Prefix": prefix, **more}
         seen = 0
         while True:
             page = self._reading(bucket, where, lambda client: client.list_objects_v2(**asked))

@@ -15,7 +15,7 @@ from core.platforms.code_ocean.records import baked_in, object_of, objects_of, p
 LONGEST_VALUE = 4096
 """Characters of one parameter of a run."""
 _KEPT_S = 300.0
-_OURS = ("manifest", "neuroglancer")
+OURS = ("manifest", "neuroglancer")
 """Parameters whose default is somebody's example, never this job's."""
 
 
@@ -28,6 +28,9 @@ class CapsuleTerms:
     parameters: tuple[Parameter, ...]
     baked_in: Mapping[str, str]
     """Assets that it brings itself: id -> folder."""
+    name: str = ""
+    slug: str = ""
+    """Its number in the addresses of pages."""
 
 
 class Capsules:
@@ -73,7 +76,7 @@ class Capsules:
         whole = _all_read(panel.get("parameters"), len(parameters))
         if not panel or not whole or not _all_read(panel.get("data_assets"), len(baked_in(panel))):
             raise _unreadable("app panel", capsule)
-        return CapsuleTerms(versions, parameters, baked_in(panel))
+        return CapsuleTerms(versions, parameters, baked_in(panel), text_of(told.get("name")), text_of(told.get("slug")))
 
 
 def _all_read(told: object, read: int) -> bool:
@@ -138,7 +141,7 @@ def _parameter_faults(given: Mapping[str, str], taken: tuple[Parameter, ...]) ->
     faults = [f"the capsule knows no parameter {name}" for name in given if name not in known]
     for name, parameter in known.items():
         value = given.get(name, "")
-        if not value and (name in _OURS or (parameter.required and not parameter.default)):
+        if not value and (name in OURS or (parameter.required and not parameter.default)):
             faults.append(f"the parameter {name} is missing")
         elif value and parameter.choices and value not in parameter.choices:
             faults.append(f"the parameter {name} cannot be {value[:80]}, only {', '.join(parameter.choices)}")
