@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from core.platforms.base import (
     SettlePolicy,
 )
 from core.platforms.local_library import LocalLibrary, cannot_write, is_inside, list_entries, relative_parts
+from core.platforms.local_requests import arguments, check_token, laid_out
 from core.platforms.local_runs import (
     TOKEN,
     RunFolder,
@@ -154,7 +155,7 @@ class LocalRunner:
         return self._library.read_file(asset, path, limit)
 
     def _made(self, token: str, name: str) -> Asset | None:
-        _check_token(token)
+        check_token(token)
         return next((asset for asset in self.find_assets(token) if asset.name == name), None)
 
     def _new_asset(self, request: InputAsset | CaptureRequest) -> Asset:
@@ -175,7 +176,7 @@ class LocalRunner:
             RefusedError: nothing was started: an unknown asset or parameter, no room, no right, or it was forbidden.
             UnclearError: the supervisor did not answer; the run may still start.
         """
-        _check_token(request.token)
+        check_token(request.token)
         run = RunFolder(self._runs / request.token)
         if not run.identity.exists():
             self._write_request(run, request)
@@ -185,7 +186,7 @@ class LocalRunner:
         return f"run-{request.token}"
 
     def _write_request(self, run: RunFolder, request: RunRequest) -> None:
-        mounts = [{"mount": path, "folder": str(self._mountable(asset))} for path, asset in _laid_out(request)]
+        mounts = [{"mount": path, "folder": str(self._mountable(asset))} for path, asset in laid_out(request)]
         command = [
             sys.executable,
             "-m",
@@ -193,7 +194,7 @@ class LocalRunner:
             f"--data={run.data}",
             f"--results={run.results}",
         ]
-        command += _arguments(request.parameters)
+        command += arguments(request.parameters)
         told = {"token": request.token, "name": request.name, "mounts": mounts, "command": command}
         self._make_runs_folder()
         try:
@@ -343,7 +344,7 @@ class LocalRunner:
         Raises:
             RefusedError: it could not be ruled out: no token, no room, no right.
         """
-        _check_token(token)
+        check_token(token)
         self._make_runs_folder()
         local_stops.forbid(RunFolder(self._runs / token), self._now())
 
@@ -375,37 +376,6 @@ def _what_is_no_content(folder: str, names: list[str]) -> list[str]:
     """Links, pipes and the like: a result holds what was written, not names for what lies elsewhere."""
     modes = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}
     return [name for name, mode in modes.items() if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))]
-
-
-def _laid_out(request: RunRequest) -> list[tuple[str, str]]:
-    """Mount paths with their assets' ids. Raises RefusedError when two paths are the same or one is in another."""
-    laid: dict[tuple[str, ...], str] = {}
-    for mount in request.mounts:
-        parts = relative_parts(mount.mount, "the mounts")
-        if not parts or any(other[: len(parts)] == parts[: len(other)] for other in laid):
-            # A folder inside a mounted asset would be made in the asset itself.
-            raise RefusedError(
-                f"no asset can be mounted as {mount.mount!r} here",
-                where=mount.asset_id,
-                cure="Give each its own folder.",
-            )
-        laid[parts] = mount.asset_id
-    return [("/".join(parts), asset_id) for parts, asset_id in laid.items()]
-
-
-def _arguments(parameters: Mapping[str, str]) -> list[str]:
-    """The converter's options. Raises RefusedError when one is missing or unknown."""
-    missing = [name for name in image_space_converter.REQUIRED if not parameters.get(name)]
-    unknown = [name for name in parameters if name not in image_space_converter.PARAMETERS]
-    if missing or unknown:
-        told = f"needs {', '.join(missing)}" if missing else f"does not know {', '.join(unknown)}"
-        raise RefusedError(f"the converter {told}", where="parameters", cure="Correct the parameters.")
-    return [f"--{name}={value}" for name, value in parameters.items() if value]
-
-
-def _check_token(token: str) -> None:
-    if not TOKEN.fullmatch(token):
-        raise RefusedError(f"{token[:80]!r} is no token", cure="Use letters, digits, - and _, at most 64.")
 
 
 def _last_line(path: Path) -> str:
