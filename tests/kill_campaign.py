@@ -2,8 +2,7 @@
 
 `python -m tests.kill_campaign FOLDER --kills 190 --served 10 --runs 4 --seed 1` prints one line, and exits 1 when a job
 was lost, anything was made twice, or a job whose conversion was killed is called a success. The workers are real
-processes on real conversions; most are forked from a process that has only imported their modules, so that a kill does
-not cost the second that importing takes.
+processes on real conversions.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ import collections
 import dataclasses
 import http
 import json
-import multiprocessing
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from datetime import UTC, datetime
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from core.conversion import ConversionPlan, plan_conversion
@@ -36,18 +32,14 @@ from core.subjects import gather_subject
 from dashboard import servers
 from jobs import worker_loop
 from jobs.calls import run_key
-from jobs.leadership import is_led
-from jobs.records import JobRecord, JobState, Phase
+from jobs.records import JobRecord, JobState
 from jobs.store import JobStore
 from jobs.submission import submit
+from tests.kills import PATIENCE_S, ROOT, Kills, gone, worker_command
 
-ROOT = Path(__file__).parents[1]
-MOST_IN_FLIGHT, FEWEST_IN_FLIGHT = 12, 2
-MOST_IDLE = 30
 SERVED = (servers.WORKER, servers.DASHBOARD)
 LONG_S = 600
 """How long a conversion goes on that is to be killed."""
-PATIENCE_S = 120.0
 BROKEN_ENDS = {JobState.INCOMPLETE, JobState.FAILED}
 
 
@@ -83,23 +75,18 @@ def work(library: Path, data: Path) -> None:
     worker_loop.main(["--library", str(library), "--data", str(data)])
 
 
-class Campaign:
+class Campaign(Kills):
     """The state of one campaign."""
 
     def __init__(self, folder: Path, seed: int) -> None:
-        self.random = random.Random(seed)
         self.summary = write_sample(folder / "sample", seed=1)
-        self.settings = load_settings(library=self.summary.library, data=folder / "data", poll_seconds=0.2)
+        settings = load_settings(library=self.summary.library, data=folder / "data", poll_seconds=0.2)
         os.environ["TRACKMAPPER_POLL_SECONDS"] = "0.2"
-        self.runner = LocalRunner(self.settings.library, self.settings.data)
+        places = (settings.library, settings.data)
+        command = worker_command("--library", settings.library, "--data", settings.data)
+        super().__init__(settings, seed, preload="tests.kill_campaign", work=work, args=places, command=command)
+        self.runner = LocalRunner(*places)
         self.plan = a_plan(self.summary, self.runner)
-        self.fork = multiprocessing.get_context("forkserver")
-        self.fork.set_forkserver_preload(["tests.kill_campaign"])
-        self.store = JobStore(self.settings.data)
-        self.pressed = 0
-        self.killed: collections.Counter[str] = collections.Counter()
-        self.idle = 0
-        self.at: collections.Counter[str] = collections.Counter()
         self.broken: set[str] = set()
         """Digests of the jobs whose conversion was killed."""
 
@@ -119,67 +106,11 @@ class Campaign:
             process.join()
         press(self.settings, plan)
 
-    def keep_in_flight(self) -> None:
-        """At least two jobs that go on, so that every kill hits one; jobs in doubt may wait beside them."""
-        # A job that waits for a person waits to the end of the campaign: it takes nobody's place.
-        active = [record for record in self.store.active() if record.state is not JobState.NEEDS_YOU]
-        going = sum(record.phase is Phase.READY for record in active)
-        room = MOST_IN_FLIGHT - len(active)
-        while room > 0 and (going < FEWEST_IN_FLIGHT or self.random.random() < 0.2):
-            self.launch()
-            going, room = going + 1, room - 1
-
     # --- killing --------------------------------------------------------------------------------
 
-    def wait_for_leader(self) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while not is_led(self.settings.data):
-            if time.monotonic() > deadline:
-                raise SystemExit("no worker took the lead")
-            time.sleep(0.002)
-
-    def moment(self) -> None:
-        """Wait for a random moment: often within the first steps of a pass, else anywhere."""
-        time.sleep(self.random.uniform(0.0, 0.06 if self.random.random() < 0.5 else 0.5))
-        self.keep_in_flight()
-        deadline = time.monotonic() + PATIENCE_S
-        while not self.in_flight() and time.monotonic() < deadline:
-            time.sleep(0.05)
-            self.keep_in_flight()
-
-    def in_flight(self) -> list[JobRecord]:
-        """Jobs that a kill hits: one in doubt only waits, and one that asks a person waits longer."""
-        hit = (Phase.READY, Phase.INTENT)
-        return [r for r in self.store.active() if r.phase in hit and r.state is not JobState.NEEDS_YOU]
-
-    def note_kill(self, what: str) -> None:
-        in_flight = self.in_flight()
-        if not in_flight:  # the last one ended in this very moment: such a kill proves nothing and does not count
-            self.idle += 1
-            if self.idle > MOST_IDLE:
-                raise SystemExit("kills that hit no job in flight")
-            return
-        for record in in_flight:
-            self.at[f"{record.step}{'' if record.phase == 'ready' else '/' + record.phase}"] += 1
-        self.killed[what] += 1
-
     def kill_loops(self, kills: int) -> None:
-        """Kill the worker's loop; every tenth is a process of its own from the start."""
-        while (number := self.killed["loop"]) < kills:
-            self.keep_in_flight()
-            if number % 10 == 9:
-                command = [sys.executable, "-m", "jobs.worker_loop"]
-                command += ["--library", str(self.settings.library), "--data", str(self.settings.data)]
-                worker: subprocess.Popen[bytes] | BaseProcess
-                worker = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-            else:
-                worker = self.fork.Process(target=work, args=(self.settings.library, self.settings.data))
-                worker.start()
-            self.wait_for_leader()
-            self.moment()
-            worker.kill()
-            self.note_kill("loop")
-            worker.wait() if isinstance(worker, subprocess.Popen) else worker.join()
+        while self.killed["loop"] < kills:
+            self.kill_loop()
 
     def kill_served(self, kills: int) -> None:
         """Kill the real `panel serve` commands: four times the worker, then once the dashboard, seen serving."""
@@ -220,8 +151,7 @@ class Campaign:
 
     def kill_runs(self, kills: int) -> None:
         """Kill what a conversion consists of, its converter or its supervisor with it, while no worker is hurt."""
-        worker = self.fork.Process(target=work, args=(self.settings.library, self.settings.data))
-        worker.start()
+        worker = self.start_worker()
         self.wait_for_leader()
         for number in range(kills):
             self.pressed += 1
@@ -236,7 +166,7 @@ class Campaign:
                 os.kill(self._alive(victim), signal.SIGKILL)
             self.killed["supervisor and converter" if number % 2 else "converter"] += 1
         worker.terminate()
-        worker.join(30)
+        gone(worker, 30)
 
     def _running(self, digest: str) -> JobRecord:
         deadline = time.monotonic() + PATIENCE_S
@@ -257,19 +187,9 @@ class Campaign:
 
     # --- the ledger -----------------------------------------------------------------------------
 
-    def let_end(self) -> None:
-        """One worker that nobody kills carries what is left to its end."""
-        worker = self.fork.Process(target=work, args=(self.settings.library, self.settings.data))
-        worker.start()
-        deadline = time.monotonic() + PATIENCE_S
-        while any(r.state is not JobState.NEEDS_YOU for r in self.store.active()) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        worker.terminate()
-        worker.join(30)
-
     def ledger(self) -> dict[str, object]:
         """What was launched, what became of it, and everything that exists once too often or not at all."""
-        records = [record for page in self._pages() for record in page]
+        records = self.records()
         by_digest = collections.Counter(record.digest for record in records)
         wanted = {numbered(self.plan, n).digest for n in range(1, self.pressed + 1)}
         wrong = [f"launched {count} times: {digest}" for digest, count in by_digest.items() if count > 1]
@@ -295,13 +215,6 @@ class Campaign:
             "store": self.store.check(),
             "wrong": wrong,
         }
-
-    def _pages(self) -> list[tuple[JobRecord, ...]]:
-        pages, before = [], None
-        while page := self.store.newest(100, before=before):
-            pages.append(page)
-            before = page[-1].id
-        return pages
 
     def _made(self, record: JobRecord) -> dict[str, int]:
         assets = self.runner.find_assets(record.token)
