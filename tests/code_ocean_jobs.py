@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -51,14 +51,45 @@ def settings_of(fake: FakeCodeOcean, **more: Any) -> Settings:
     return Settings(**{**told, **more})
 
 
-def add_mouse(fake: FakeCodeOcean) -> dict[str, str]:
-    """The stitched brain, a sorting and its recording as internal assets; their ids by name."""
+def mouse_files() -> dict[str, dict[str, str]]:
+    """The stitched brain, a sorting and its recording: name -> path -> text."""
     brain = {f"image_tile_fusing/OMEZarr/{IMAGE}/.zattrs": zattrs(), "acquisition.json": acquisition()}
     files = {STITCHED: brain, SORTED: {"processing.json": {}}, RECORDING: {"session.json": {}}}
+    return {name: {path: json.dumps(value) for path, value in told.items()} for name, told in files.items()}
+
+
+def add_mouse(fake: FakeCodeOcean) -> dict[str, str]:
+    """The mouse's assets as internal ones; their ids by name."""
     return {
-        name: fake.add_asset(name, files={path: json.dumps(value).encode() for path, value in told.items()})
-        for name, told in files.items()
+        name: fake.add_asset(name, files={path: text.encode() for path, text in told.items()})
+        for name, told in mouse_files().items()
     }
+
+
+def a_plan(name: str, assets: Mapping[str, str], domain: str) -> ConversionPlan:
+    """The mapping of the two tracks, as one of its own for each name.
+
+    Args:
+        name: What tells it from others.
+        assets: Ids of the mouse's assets by their names.
+        domain: The Code Ocean that it was checked on.
+    """
+    return ConversionPlan(
+        subject="700001",
+        acquisition=STITCHED.partition("_stitched")[0],
+        platform="Code Ocean",
+        converter=CONVERTER,
+        converter_version=VERSION,
+        parameters={},
+        rows=ROWS,
+        state=STATE,
+        state_stem=STEM,
+        state_sha256=hashlib.sha256(STATE).hexdigest(),
+        assets=tuple(NeededAsset(ident, name, name, "needed") for name, ident in assets.items()),
+        digest=hashlib.sha256(name.encode()).hexdigest(),
+        recordings=(RECORDING,),
+        platform_id=domain,
+    )
 
 
 class Bench:
@@ -99,24 +130,7 @@ class Bench:
 
     def plan(self, *, route: str = DIRECT, **more: Any) -> ConversionPlan:
         name = f"{route}{sorted(more.items())}{len(self.store.active())}{self.clock.s}"
-        plan = ConversionPlan(
-            subject="700001",
-            acquisition=STITCHED.partition("_stitched")[0],
-            platform="Code Ocean",
-            converter=CONVERTER,
-            converter_version=VERSION,
-            parameters={},
-            rows=ROWS,
-            state=STATE,
-            state_stem=STEM,
-            state_sha256=hashlib.sha256(STATE).hexdigest(),
-            assets=tuple(NeededAsset(ident, name, name, "needed") for name, ident in self.assets.items()),
-            digest=hashlib.sha256(name.encode()).hexdigest(),
-            recordings=(RECORDING,),
-            platform_id=self.fake.url,
-            route=route,
-        )
-        return replace(plan, **more)
+        return replace(a_plan(name, self.assets, self.fake.url), route=route, **more)
 
     def launch(self, **more: Any) -> str:
         plan = self.plan(**more)

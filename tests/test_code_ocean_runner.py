@@ -7,6 +7,7 @@ from platform_contract import Place, PlatformContract
 
 from core import manifest
 from core.platforms.base import Mount
+from core.platforms.code_ocean.reader import CodeOceanReader
 from core.platforms.code_ocean.runner import CodeOceanRunner
 from jobs.records import JobState
 from tests.code_ocean_jobs import ROWS, STATE, STITCHED, VERSION, add_mouse, bench, settings_of
@@ -22,8 +23,6 @@ def _storage(monkeypatch):
 
 @pytest.fixture
 def place():
-    from core.platforms.code_ocean.reader import CodeOceanReader
-
     with code_ocean(sample=False) as fake:
         settings = settings_of(fake)
         yield Place(

@@ -57,6 +57,7 @@ class RunListings:
         self._api, self._max_age_s, self._now = api, max_age_s, now
         self._kept: dict[str, _Listing] = {}
         self._last_start_s: dict[str, float] = {}
+        self._started_s: dict[str, float] = {}
         self._newest: dict[str, tuple[Computation, ...]] = {}
         self._deleted: set[str] = set()
         self._capsule_of: dict[str, str] = {}
@@ -114,13 +115,20 @@ class RunListings:
         """A start was sent to a capsule; `run` is what it made, None when that is not known."""
         self._last_start_s[capsule] = self._now()
         if run is not None:
+            self._started_s[run.id] = self._now()
             self._note(capsule, run if run.created else replace(run, created=_FUTURE))
 
     def note_deleted(self, run_id: str) -> None:
         """A run is gone: no list is expected to show it, and none is believed that does."""
         self._deleted.add(run_id)
+        self._started_s.pop(run_id, None)
         for capsule, runs in self._newest.items():
             self._newest[capsule] = tuple(run for run in runs if run.id != run_id)
+
+    def is_young(self, run_id: str, window_s: float) -> bool:
+        """Whether a run was started from here less than so many seconds ago, and not deleted since."""
+        started_s = self._started_s.get(run_id)
+        return started_s is not None and self._now() - started_s <= window_s
 
     # --- one list -------------------------------------------------------------------------------
 

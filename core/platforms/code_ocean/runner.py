@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -33,8 +33,9 @@ from core.platforms.code_ocean.asset_files import AssetFiles
 from core.platforms.code_ocean.files import S3Files
 from core.platforms.code_ocean.launch_checks import Capsules, mounts_to_send, run_params
 from core.platforms.code_ocean.monitor_settings import monitor_settings, tags_with_token
-from core.platforms.code_ocean.records import Computation, asset_of, computation_of, entries_of, object_of, text_of
+from core.platforms.code_ocean.records import Computation, asset_of, computation_of, entries_of, object_of
 from core.platforms.code_ocean.run_listing import RunListings
+from core.platforms.code_ocean.tagged_assets import tagged_assets
 from core.settings import Settings
 
 TOKEN = re.compile(r"[a-z][a-z0-9]{11,19}", re.ASCII)
@@ -43,7 +44,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", re.ASCII)
 _INTENT_S = 60.0
 """Between an intent and its request: what is sent much later would arrive when nobody looks for it any more."""
 _CLEAN_LOOKS = 3
-_PAGE = 1000
+_ASKED_AGAIN = "It is asked again."
 
 
 class CodeOceanRunner:
@@ -169,29 +170,8 @@ class CodeOceanRunner:
 
     def find_assets(self, token: str) -> tuple[Asset, ...]:
         """Every asset that has this tag, archived ones too. Raises PlatformError when not all of them can be read."""
-        if not TOKEN.fullmatch(token):
-            return ()  # none can have it: it would have been refused
-        found = [asset for archived in (False, True) for asset in self._search(token, archived)]
-        return tuple(asset for asset in found if token in asset.tags)
-
-    def _search(self, token: str, archived: bool) -> Iterable[Asset]:
-        asked: dict[str, Any] = {"query": f'tag:"{token}"', "archived": archived, "limit": _PAGE}
-        while True:
-            told = object_of(self._api.read("POST", "data_assets/search", body=asked))
-            results = told.get("results")
-            if not isinstance(results, list):
-                raise _unreadable("list of assets", token)
-            for one in results:
-                asset = asset_of(one)
-                # By what is missing here an asset of ours could be overlooked, and be made again.
-                if asset is None or not asset.name or not isinstance(one.get("tags"), list):
-                    raise _unreadable("list of assets", token)
-                yield asset
-            if told.get("has_more") is not True:
-                return
-            if not text_of(told.get("next_token")):
-                raise _unreadable("list of assets", token)
-            asked = {**asked, "next_token": told["next_token"]}
+        # None can have a token that is none: it would have been refused.
+        return tagged_assets(self._api, token) if TOKEN.fullmatch(token) else ()
 
     def get_asset(self, asset_id: str) -> Asset:
         """An asset's present state. Raises NotFoundError."""
@@ -210,7 +190,7 @@ class CodeOceanRunner:
             # An asset that was made has something in it: to count nothing here would be a wrong count.
             raise _unreadable("list of files", asset.name) from None
         except RefusedError as error:
-            raise UnavailableError(error.message, where=error.where, cure="It is asked again.") from None
+            raise UnavailableError(error.message, where=error.where, cure=_ASKED_AGAIN) from None
 
     def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
         """A file of an asset. Raises NotFoundError, or PlatformError when it is larger than `limit` bytes."""
@@ -306,6 +286,11 @@ class CodeOceanRunner:
         try:
             return (run or self._read_run(run_id)).status
         except NotFoundError:
+            if self._listings.is_young(run_id, self.settle.run_window_s):
+                # It may be as slow to show as a start whose answer was lost, and it goes on meanwhile.
+                raise UnavailableError(
+                    "Code Ocean does not show the run that it has just started", where=run_id, cure=_ASKED_AGAIN
+                ) from None
             return RunStatus(run_id, RunState.GONE, detail="Code Ocean has no such run any more")
 
     def _read_run(self, run_id: str) -> Computation:
@@ -326,8 +311,17 @@ class CodeOceanRunner:
 
     def list_results(self, run_id: str, path: str = "") -> tuple[Entry, ...]:
         """Entries of a folder of a run's results. Raises NotFoundError."""
-        told = self._api.read("POST", f"computations/{_checked_id(run_id)}/results", body={"path": path})
-        return entries_of(told, f"results of {run_id}/{path}")
+        where = f"results of {run_id}/{path}"
+        try:
+            told = self._api.read("POST", f"computations/{_checked_id(run_id)}/results", body={"path": path})
+        except NotFoundError:
+            if not path and object_of(self._api.read("GET", f"computations/{run_id}")).get("has_results") is True:
+                raise _unreadable("list of results", run_id) from None
+            raise
+        try:
+            return entries_of(told, where)
+        except UnclearError as error:
+            raise UnavailableError(error.message, where=where, cure=_ASKED_AGAIN) from None
 
     def read_log(self, run_id: str, limit: int) -> bytes:
         """The last `limit` bytes of a run's log; b"" when there is none yet. Raises PlatformError."""
@@ -390,4 +384,4 @@ def _checked_id(ident: str) -> str:
 
 
 def _unreadable(what: str, where: str) -> PlatformError:
-    return UnavailableError(f"Code Ocean's {what} cannot be read", where=where, cure="It is asked again.")
+    return UnavailableError(f"Code Ocean's {what} cannot be read", where=where, cure=_ASKED_AGAIN)
