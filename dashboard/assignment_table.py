@@ -64,7 +64,8 @@ def frame(session: Session) -> pd.DataFrame:
         columns["include"].append(assignment.include)
         columns["note"].append(assignment.note)
         columns["suggestion"].append(suggestion_words(session, assignment.track))
-        columns["problems"].append(worst.get(row.id, "✓ ok" if assignment.include else EMPTY))
+        fine = "✓ ok" if assignment.include and opened.whole else EMPTY
+        columns["problems"].append(worst.get(row.id, fine))
     return pd.DataFrame(columns, index=[row.id for row in session.rows]).astype({"include": bool})
 
 
@@ -107,7 +108,7 @@ def suggestion_words(session: Session, track: str) -> str:
 
 def editors(opened: Opened) -> dict[str, Any]:
     """The editor of each column: lists of what exists, looked up by the labels that stand left of the cell."""
-    subject = opened.subject
+    subject = opened.subject if opened.whole else None
     recordings = edits.choices(subject, Assignment(""), "recording")
     options: dict[str, dict[str, Any]] = {"sorting": {}, "stream": {}, "shank": {}, "surface": {}}
     for recording_label, recording in recordings.items():
@@ -145,6 +146,7 @@ class AssignmentTable:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._state = session.opened.state.sha256 if session.opened else ""
         self.view = pn.widgets.Tabulator(
             frame(session),
             show_index=False,
@@ -190,9 +192,16 @@ class AssignmentTable:
             self.apply_edit(position, "include", not row.assignment.include)
 
     def reopen(self) -> None:
-        """Show another state."""
-        if self._session.opened is not None:
-            self.view.editors = editors(self._session.opened)
+        """Show another state, or the same one with other choices."""
+        opened = self._session.opened
+        if opened is None:
+            return
+        # To set them draws the whole table anew, and recordings come one by one.
+        if (wanted := editors(opened)) != self.view.editors:
+            self.view.editors = wanted
+        if self._state == opened.state.sha256:
+            return self.sync()
+        self._state = opened.state.sha256
         self.view.height = table_height(self._session)
         self.view.value = frame(self._session)
 

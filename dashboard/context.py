@@ -1,20 +1,25 @@
-"""What all sessions of one dashboard process share: settings, the reader, the store. Made once, then only read."""
+"""What all sessions of one dashboard process share: settings, reader, store and what was read with them."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
-import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from core.errors import PlatformError
-from core.platforms.base import AssetReader, Health
-from core.platforms.choice import make_reader
+from core.platforms.base import AssetReader
+from core.platforms.choice import is_code_ocean, make_reader
 from core.settings import Settings, load_settings
+from dashboard.health import HealthWatch, WorkerSeen
+from dashboard.job_log import KeptLog, read_job_log
+from dashboard.mice import Mice
+from dashboard.offers import Offers
 from jobs.leadership import is_led
 from jobs.records import JobRecord
 from jobs.store import JobStore
 
-HEALTH_SECONDS = 20.0
+PLATFORM_THREADS = 24
 
 
 @dataclass(slots=True)
@@ -24,28 +29,41 @@ class Context:
     settings: Settings
     reader: AssetReader
     store: JobStore
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _health: tuple[float, Health] = (float("-inf"), Health())
+    health: HealthWatch = field(init=False)
+    mice: Mice = field(init=False)
+    offers: Offers = field(init=False)
+    _threads: ThreadPoolExecutor = field(init=False)
 
-    def platform_health(self) -> Health:
-        """How the platform answers; asked again at most every 20 s for all sessions."""
-        with self._lock:
-            if time.monotonic() - self._health[0] > HEALTH_SECONDS:
-                self._health = (time.monotonic(), self.reader.health())
-            return self._health[1]
+    def __post_init__(self) -> None:
+        self.health, self.mice, self.offers = HealthWatch(self.reader), Mice(self.reader), Offers(self.reader)
+        self._threads = ThreadPoolExecutor(PLATFORM_THREADS, thread_name_prefix="platform")
 
-    def worker_alive(self) -> bool:
-        """True while a worker leads the jobs of this data folder: asked of the kernel, not of a clock."""
-        return is_led(self.settings.data)
+    async def ask[**P, T](self, what: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
+        """Do what waits for the platform, on threads of its own: a slow platform holds no page's clock up."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: what(*args, **more))
 
-    def job_log(self, job: JobRecord, limit: int) -> str:
-        """The end of a job's log; "" when there is none (any more)."""
-        if not job.ids.run:
-            return ""
-        try:
-            return self.reader.read_log(job.ids.run, limit).decode("utf-8", "replace")
-        except PlatformError as error:
-            return str(error)
+    @property
+    def costs(self) -> str:
+        """What a launch costs, in words; "" when nothing."""
+        return f"starts a paid run on {self.reader.name}" if is_code_ocean(self.settings) else ""
+
+    @property
+    def place(self) -> str:
+        """What people call the place of the assets, as the beginning of a sentence."""
+        return self.reader.name if is_code_ocean(self.settings) else "This library"
+
+    def worker(self) -> WorkerSeen:
+        """The worker of this data folder: whether one leads is asked of the kernel, not of a clock."""
+        if not is_led(self.settings.data):
+            return WorkerSeen(alive=False)
+        paused = self.store.paused_by()
+        status = self.store.worker_status()
+        return WorkerSeen(alive=True, waiting=f"paused by {paused}" if paused else status.waiting if status else "")
+
+    def job_log(self, job: JobRecord, limit: int) -> KeptLog:
+        """The end of a job's log; blocks while the platform is asked."""
+        return read_job_log(self.reader, self.store, job, limit)
 
 
 _made: Context | None = None
@@ -56,8 +74,7 @@ def get_context() -> Context:
     """The context of this process, made by the first session.
 
     Raises:
-        SettingsError: A setting cannot be used.
-        StoreUnusableError: The data folder cannot be used.
+        TrackmapperError: A setting or the data folder cannot be used.
     """
     global _made  # one per process by design: a store and a reader are shared by all sessions
     with _making:

@@ -38,7 +38,7 @@ class Drafts:
     def save(self, session: Session) -> bool:
         """Keep the session's rows when they differ from what is kept; True when something was written."""
         opened, rows = session.opened, session.rows
-        if opened is None or self._kept == (draft_name(opened), rows):
+        if opened is None or not opened.whole or self._kept == (draft_name(opened), rows):
             return False
         if self._kept is None and not session.undoable and not session.redoable:
             return False  # just opened: an untouched mapping is no draft

@@ -1,62 +1,114 @@
-"""Everything that is kept of one job: history, the mapping as launched, what was delivered, log, ids."""
+"""Everything that is kept of one job: history, the mapping as launched, what was delivered, ids."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from dashboard.job_words import STATE_WORDS, state_line, trouble
-from dashboard.text import Markup, join, moment, preformatted, tag
+from dashboard.job_links import Links
+from dashboard.job_log import KeptLog
+from dashboard.job_words import (
+    Windows,
+    asks,
+    monitored,
+    number,
+    stages,
+    state_line,
+    style,
+    trouble,
+    waiting_words,
+)
+from dashboard.text import Markup, copyable, join, moment, preformatted, tag
 from jobs.records import AskedRow, JobRecord
 
 DETAIL_CSS = """
 .grid { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.5fr); gap: 6px 28px; }
 h3 { margin: 10px 0 4px; }
 @media (max-width: 1000px) { .grid { grid-template-columns: minmax(0, 1fr); } }
-.timeline td:first-child { white-space: nowrap; }
+td:first-child { white-space: nowrap; }
+td { overflow-wrap: anywhere; } .asked td:first-child { white-space: normal; min-width: 90px; }
+.stages { display: flex; flex-wrap: wrap; gap: 4px 0; margin: 6px 0; list-style: none; padding: 0; }
+.stages li { padding-right: 26px; position: relative; }
+.stages li:not(:last-child)::after { content: "→"; position: absolute; right: 7px; top: 0; color: var(--dim); }
 """
 
 
-def head(job: JobRecord, now: datetime, zone: tzinfo | None) -> Markup:
-    """Which job, what became of it, who launched it."""
-    cls = STATE_WORDS[job.state][1]
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """By whom, when and where a job is looked at."""
+
+    links: Links
+    windows: Windows | None
+    now: datetime
+    zone: tzinfo | None
+
+    def moment(self, when: datetime) -> str:
+        """A time as the viewer reads it."""
+        return moment(when, self.now, self.zone)
+
+
+def head(job: JobRecord, seen: Seen) -> Markup:
+    """Which job, what became of it, who launched it, what it waits for, and what is wrong."""
     parts = [
-        tag("h2", f"Job {job.id.lstrip('0') or '0'} · mouse {job.subject}"),
-        tag("strong", state_line(job, now), cls=cls),
-        tag("span", f"by {job.created_by}, {moment(job.created, now, zone)}", cls="dim"),
+        tag("h2", f"Job {number(job.id)} · mouse {job.subject}"),
+        tag("strong", state_line(job, seen.now), cls=style(job)),
+        tag("span", f"by {job.created_by}, {seen.moment(job.created)}", cls="dim"),
         tag("span", f"attempt {job.attempt}", cls="dim") if job.attempt > 1 else "",
     ]
-    words = trouble(job)
-    error = tag("p", words, cls=cls if job.error else "bad", role="alert") if words else ""
-    return tag("div", tag("div", *parts, cls="row"), error)
+    return tag("div", tag("div", *parts, cls="row"), _stages(job, seen), *_alerts(job, seen))
 
 
-def body(job: JobRecord, log: str, now: datetime, zone: tzinfo | None) -> Markup:
+def _stages(job: JobRecord, seen: Seen) -> Markup:
+    signs = []
+    for stage in stages(job):
+        when = tag("span", f" {seen.moment(stage.at)}", cls="dim num") if stage.at else ""
+        sign = "●" if stage.reached else "○"
+        signs.append(tag("li", f"{sign} {stage.words}", when, cls="" if stage.reached else "dim"))
+    return tag("ol", *signs, cls="stages")
+
+
+def _alerts(job: JobRecord, seen: Seen) -> list[Markup]:
+    found = []
+    if job.superseded_by:
+        later = tag("a", f"job {number(job.superseded_by)}", href=f"?page=jobs&job={number(job.superseded_by)}")
+        found.append(tag("p", "Superseded by ", later, ".", cls="dim"))
+    if words := trouble(job):
+        found.append(tag("p", words, cls=style(job) if job.error else "bad", role="alert"))
+    if job.surplus:
+        twins = seen.links.twins(job)
+        told = "▲ These carry this launch’s token and are not used:" if not job.error else "▲ Also made, not used:"
+        found.append(tag("div", tag("p", told, cls="warn"), tag("ul", *(tag("li", twin) for twin in twins))))
+    if job.overdue and not job.has_ended:
+        late = (
+            f"The deadline{f' ({seen.moment(job.deadline)})' if job.deadline else ''} has passed. It is not stopped: "
+        )
+        found.append(tag("p", late, "wait longer, or cancel.", cls="warn", role="alert"))
+    if proposed := getattr(job, "proposed_run", ""):
+        found.append(tag("p", f"The worker is asked to look whether run {proposed} is this job’s.", cls="dim"))
+    if words := waiting_words(job, seen.windows, seen.now, seen.zone):
+        found.append(tag("p", words, cls="warn" if job.error or asks(job) else "dim", role="status"))
+    return found
+
+
+def body(job: JobRecord, seen: Seen) -> Markup:
     """The two columns of the detail."""
-    left = join([tag("h3", "What happened"), timeline(job, now, zone), tag("h3", "Numbers and names"), ids(job)])
-    right = join(
-        [
-            tag("h3", "Asked and delivered"),
-            coverage(job),
-            *_problems(job, now, zone),
-            tag("h3", "End of the log"),
-            _log(log),
-        ]
-    )
+    left = join([tag("h3", "What happened"), timeline(job, seen), tag("h3", "Numbers and names"), ids(job, seen)])
+    right = join([tag("h3", "Asked and delivered"), coverage(job), *_problems(job, seen)])
     return tag("div", tag("div", left), tag("div", right), cls="grid")
 
 
-def timeline(job: JobRecord, now: datetime, zone: tzinfo | None) -> Markup:
+def timeline(job: JobRecord, seen: Seen) -> Markup:
     """Every event, the newest last."""
     lines = [
         (
-            moment(event.at, now, zone),
+            seen.moment(event.at),
             join([event.what, tag("div", event.detail, cls="dim") if event.detail else ""]),
             event.by,
         )
         for event in job.events
     ]
-    return _table(("When", "What", "Who"), lines, cls="timeline") if lines else tag("p", "Nothing yet.", cls="dim")
+    return _table(("When", "What", "Who"), lines) if lines else tag("p", "Nothing yet.", cls="dim")
 
 
 def coverage(job: JobRecord) -> Markup:
@@ -74,33 +126,38 @@ def coverage(job: JobRecord) -> Markup:
         shank = "" if row.shank is None else f"shank {row.shank + 1}"
         lines.append((row.track, row.recording, row.stream, shank, told))
     summary = tag("p", tag("strong", f"{counted.delivered} of {counted.asked} rows delivered")) if counted else ""
-    return join([summary, _table(("Track", "Recording", "Stream", "Shank", "Result"), lines)])
+    return join([summary, _table(("Track", "Recording", "Stream", "Shank", "Result"), lines, cls="asked")])
 
 
-def ids(job: JobRecord) -> Markup:
-    """Ids and digests, for looking things up on the platform."""
-    facts = {
-        "Conversion": f"{job.converter} {job.converter_version} on {job.platform}",
+def ids(job: JobRecord, seen: Seen) -> Markup:
+    """Ids, links and digests, for looking things up on the platform."""
+    route = "through the pipeline monitor, which keeps the result" if monitored(job) else ""
+    facts: dict[str, object] = {
+        "Conversion": f"{job.converter_label or job.converter} {job.converter_version} on {job.platform}",
+        "Route": route,
         "Parameters": ", ".join(f"{name} {value}" for name, value in job.parameters.items()),
+        "Asks after": f"{job.deadline_h:g} h" if job.deadline_h else "",
+        **dict(seen.links.ids(job)),
+        "Token": copyable(job.token, "token"),
         "State": f"{job.state_stem} ({job.state_sha256[:12]})",
         "Manifest": job.manifest_sha256[:12],
-        "Token": job.token,
-        "Run": job.ids.run or "",
-        "Result asset": job.ids.result or "",
-        "Retry of": job.relaunch_of or "",
-        "Continued by": job.superseded_by or "",
+        "Retry of": _job_link(job.relaunch_of),
         "Platform says": " ".join(filter(None, (job.remote.state, job.remote.detail))),
+        "Tries of this step": str(job.tries) if job.tries > 1 else "",
+        "Sent again": f"{job.reposts} ×" if job.reposts else "",
     }
-    return _table(
-        (), [(tag("span", name, cls="dim"), tag("span", value, cls="mono")) for name, value in facts.items() if value]
-    )
+    return _table((), [(tag("span", name, cls="dim"), value) for name, value in facts.items() if value])
 
 
-def _problems(job: JobRecord, now: datetime, zone: tzinfo | None) -> list[Markup]:
+def _job_link(job_id: str | None) -> Markup | str:
+    return tag("a", f"job {number(job_id)}", href=f"?page=jobs&job={number(job_id)}") if job_id else ""
+
+
+def _problems(job: JobRecord, seen: Seen) -> list[Markup]:
     parts = []
     if job.confirmed:
         said = [
-            tag("li", f"{c.rule} {c.message}", tag("span", f" {c.by}, {moment(c.at, now, zone)}", cls="dim"))
+            tag("li", f"{c.rule} {c.message}", tag("span", f" {c.by}, {seen.moment(c.at)}", cls="dim"))
             for c in job.confirmed
         ]
         parts += [tag("h3", "Confirmed at launch"), tag("ul", *said)]
@@ -112,8 +169,25 @@ def _problems(job: JobRecord, now: datetime, zone: tzinfo | None) -> list[Markup
     return parts
 
 
-def _log(log: str) -> Markup:
-    return preformatted(log) if log.strip() else tag("p", "No log yet.", cls="dim")
+def log(kept: KeptLog | None) -> Markup:
+    """The end of a log; None while it is being read."""
+    if kept is None:
+        return tag("p", "Reading the log …", cls="dim", role="status")
+    if kept.trouble:
+        return tag("p", f"The log cannot be read. {kept.trouble}", cls="warn")
+    return preformatted(kept.text) if kept.text.strip() else tag("p", "No log yet.", cls="dim")
+
+
+def log_title(kept: KeptLog | None) -> Markup:
+    """`End of the log, kept here`."""
+    source = (
+        f"as {kept.source}"
+        if kept and kept.source == "kept here"
+        else f"from {kept.source}"
+        if kept and kept.source
+        else ""
+    )
+    return tag("div", tag("h3", "End of the log"), tag("span", source, cls="dim"), cls="row")
 
 
 def _table(titles: tuple[str, ...], lines: Iterable[tuple[object, ...]], cls: str = "") -> Markup:

@@ -1,12 +1,14 @@
-"""A job in words: what it is doing, since when, what came of it."""
+"""A job in words: what it is doing, since when, what came of it, whom it waits for."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 
-from dashboard.text import count, duration
+from core.platforms.base import MONITORED
+from dashboard.text import count, duration, moment
 from jobs.protocol import TWINS
-from jobs.records import JobRecord, JobState
+from jobs.records import JobRecord, JobState, Phase, Step
 
 STATE_WORDS: dict[JobState, tuple[str, str, str]] = {
     JobState.QUEUED: ("○", "info", "queued"),
@@ -24,17 +26,50 @@ STATE_WORDS: dict[JobState, tuple[str, str, str]] = {
     JobState.REFUSED: ("✕", "bad", "refused"),
 }
 """Sign, style and words of each state."""
+FAILURES = frozenset({JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED})
+_EFFECTS = {
+    Step.MANIFEST_ASSET: "manifest asset",
+    Step.STATE_ASSET: "state asset",
+    Step.RUN: "run",
+    Step.CAPTURE: "result asset",
+}
+
+
+def number(job_id: str) -> str:
+    """A job's id as people say it: `12`."""
+    return job_id.lstrip("0") or "0"
+
+
+def asks(job: JobRecord) -> bool:
+    """True when the job waits for a person: it needs a decision, or has run past its deadline."""
+    return job.state is JobState.NEEDS_YOU or (job.overdue and not job.has_ended)
+
+
+def is_open_failure(job: JobRecord) -> bool:
+    """True for an end without success that no later job has made good."""
+    return job.state in FAILURES and job.superseded_by is None
+
+
+def style(job: JobRecord) -> str:
+    """The style of a job's state."""
+    if job.state in FAILURES and job.superseded_by:
+        return "dim"
+    return "warn" if asks(job) else STATE_WORDS[job.state][1]
 
 
 def state_line(job: JobRecord, now: datetime) -> str:
-    """`running 1 h 12 min`, `incomplete: 22 of 24 delivered`."""
+    """`running 1 h 12 min`, `incomplete: 22 of 24 delivered`, `failed, superseded by job 12`."""
     sign, _, words = STATE_WORDS[job.state]
     if job.coverage is not None and job.has_ended:
-        return f"{sign} {words}: {job.coverage.delivered} of {job.coverage.asked} delivered"
-    if job.state is JobState.RUNNING and job.started:
+        words = f"{words}: {job.coverage.delivered} of {job.coverage.asked} delivered"
+    elif job.state is JobState.RUNNING and job.started:
         words += f" {duration((now - job.started).total_seconds())}"
     elif not job.has_ended:
         words += f", {duration((now - since(job)).total_seconds())}"
+    if job.state in FAILURES and job.superseded_by:
+        return f"– {words}, superseded by job {number(job.superseded_by)}"
+    if job.overdue and not job.has_ended:
+        return f"? {words}, past its deadline"
     return f"{sign} {words}"
 
 
@@ -53,3 +88,86 @@ def since(job: JobRecord) -> datetime:
 def tracks_line(job: JobRecord) -> str:
     """`6 tracks`; a track with several rows counts once."""
     return count(len({row.track for row in job.rows}), "track")
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How long a lost answer is looked for, in seconds."""
+
+    asset_s: float
+    run_s: float
+
+
+def waiting_words(job: JobRecord, windows: Windows | None, now: datetime, zone: tzinfo | None) -> str:
+    """What a job that has not ended waits for, beyond its state; "" when for nothing.
+
+    Args:
+        job: The job.
+        windows: How long a lost answer is looked for; None when that is not known here.
+        now: The present time.
+        zone: The viewer's.
+    """
+    if job.has_ended:
+        return ""
+    if job.phase is not Phase.READY and job.step in _EFFECTS and job.state is not JobState.NEEDS_YOU:
+        return _settling(job, windows, now, zone)
+    if job.tries and job.due:
+        return f"Tried {count(job.tries, 'time')}; tried again {moment(job.due, now, zone)}."
+    return ""
+
+
+def _settling(job: JobRecord, windows: Windows | None, now: datetime, zone: tzinfo | None) -> str:
+    what, asked = _EFFECTS[job.step], job.intent.at if job.intent else since(job)
+    if job.phase is Phase.INTENT:
+        return f"The {what} is being asked for since {moment(asked, now, zone)}."
+    words = (
+        f"The answer about the {what} asked for {moment(asked, now, zone)} was lost. It is looked for and not sent "
+        f"again: {count(job.clean_looks, 'look')}, nothing found yet."
+    )
+    if windows is not None:
+        window_s = windows.run_s if job.step is Step.RUN else windows.asset_s
+        words += f" Decided {moment(asked + timedelta(seconds=window_s), now, zone)} at the earliest."
+    return words + (f" It was sent again {count(job.reposts, 'time')} before." if job.reposts else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a job's way, as the detail draws it."""
+
+    words: str
+    at: datetime | None
+    """When it was reached; None when it was not, or nobody noted it."""
+    reached: bool
+
+
+_ORDER = list(Step)
+_STAGES = (
+    # words, the step that follows it, how the events that tell of it begin
+    ("launched", Step.CLAIM, ("launched",)),
+    ("inputs made", Step.INPUTS_READY, ("state asset made", "state asset found")),
+    ("run started", Step.WATCH, ("run made", "run found")),
+    ("run ended", Step.VERIFY, ("run ended",)),
+    ("result kept", Step.CAPTURE_READY, ("result asset made", "result asset found")),
+)
+
+
+def stages(job: JobRecord) -> tuple[Stage, ...]:
+    """The way of a job: launched, inputs, run started, run ended, kept, counted."""
+    told = {words: _told_at(job, beginnings) for words, _, beginnings in _STAGES}
+    told["launched"] = told["launched"] or job.created
+    told["run started"] = told["run started"] or job.started
+    made = []
+    for words, follows, _ in _STAGES:
+        passed = job.step is not Step.DONE and _ORDER.index(job.step) >= _ORDER.index(follows)
+        made.append(Stage(words, told[words], passed or told[words] is not None or job.coverage is not None))
+    counted = job.coverage is not None
+    return (*made, Stage("counted", job.ended if counted else None, counted))
+
+
+def _told_at(job: JobRecord, beginnings: tuple[str, ...]) -> datetime | None:
+    return next((event.at for event in reversed(job.events) if event.what.startswith(beginnings)), None)
+
+
+def monitored(job: JobRecord) -> bool:
+    """True when the platform's monitor run keeps the result."""
+    return job.route == MONITORED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import panel as pn
@@ -15,9 +15,11 @@ from core.conversion import ConversionPlan, plan_conversion
 from core.errors import NotAllowedError, TrackmapperError
 from core.manifest import ManifestRow, rows_from_mapping
 from core.models import Problem, Severity
+from core.platforms.base import DIRECT
 from dashboard import text
 from dashboard.context import Context
 from dashboard.edits import EMPTY
+from dashboard.launch_form import ROUTES, LaunchForm
 from dashboard.state import Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
@@ -41,7 +43,9 @@ class LaunchView:
         self._context, self._session, self._user, self._on_launched = context, session, user, on_launched
         self._lock = threading.Lock()
         self._confirms: list[tuple[str, pmui.Checkbox]] = []
+        self._planned = False
         self.words = text.pane(Markup(""), [CSS])
+        self.form = LaunchForm(context, self._changed)
         self.open_button = pmui.Button(
             label="Review and launch", variant="contained", size="medium", margin=(6, 10), disabled=True
         )
@@ -55,6 +59,7 @@ class LaunchView:
         close = pmui.Button(label="Back to the mapping", variant="text", margin=(10, 6))
         close.on_click(lambda _: self.dialog.param.update(open=False))
         self.dialog = pmui.Dialog(
+            self.form.view,
             self.summary,
             self.checks,
             pn.Row(self.launch, self.again, close),
@@ -76,44 +81,81 @@ class LaunchView:
     def rows(self) -> tuple[ManifestRow, ...]:
         """The manifest rows that would run."""
         opened = self._session.opened
-        return rows_from_mapping(self._session.mapping, opened.subject, opened.state) if opened else ()
+        if opened is None or not opened.whole:
+            return ()
+        return rows_from_mapping(self._session.mapping, opened.subject, opened.state)
 
     def _of(self, severity: Severity) -> tuple[Problem, ...]:
         return tuple(problem for problem in self._session.checked.problems if problem.severity is severity)
 
     def refresh(self) -> None:
         """Say how much would run, or what keeps it from running."""
-        rows, errors = self.rows, self._of(Severity.ERROR)
-        offer = self._context.reader.converter_offer()
-        converter = f"{offer.label} {offer.version}"
-        usable = bool(rows) and not errors
+        opened, rows, errors = self._session.opened, self.rows, self._of(Severity.ERROR)
+        refusal, offer = self._context.reader.launch_refusal, self.form.offer
+        converter = f"{offer.label} {offer.version}".strip() if offer else "not known" if self.form.trouble else "…"
         mice = len({row.mouseid for row in rows})
         amount = f"{text.count(len(rows), 'row')} of {text.count(mice, 'mouse', 'mice')} → converter {converter}"
-        if errors:
+        if refusal:
+            why = tag("span", f"✕ {refusal}", cls="warn")
+        elif opened is not None and not opened.whole:
+            why = tag("span", "The mouse is being read", cls="dim")
+        elif errors:
             why = tag("span", f"✕ {text.count(len(errors), 'error')} left", cls="bad")
         elif not rows:
             why = tag("span", "No row is included", cls="dim")
         else:
             number = len(self._of(Severity.CONFIRM))
             why = tag("span", f"? {number} to confirm" if number else "✓ ready", cls="warn" if number else "good")
-        text.show(self.words, tag("div", tag("h2", "Launch"), tag("span", amount, cls="num"), why, cls="row"))
+        usable = bool(rows) and not errors and not refusal
+        text.show(
+            self.words,
+            tag("div", tag("h2", "Launch"), tag("span", amount, cls="num", title=self.form.trouble), why, cls="row"),
+        )
         if self.open_button.disabled == usable:
             self.open_button.disabled = not usable
+
+    async def load_offer(self) -> None:
+        """Ask what can be launched, so that it is known when the dialog is opened."""
+        if not self._context.reader.launch_refusal:
+            await self.form.load()
+
+    def _changed(self) -> None:
+        """Something in the form is another: the plan is, too."""
+        self.refresh()
+        if self.dialog.open:
+            self._summarize()
+        self._enable()
 
     def plan(self) -> ConversionPlan:
         """What exactly would run."""
         opened = self._session.opened
-        if opened is None or opened.subject is None:
-            raise NotAllowedError("No mouse is open.", cure="Open a state whose mouse this library holds.")
-        offer = self._context.reader.converter_offer()
+        if opened is None or opened.subject is None or not opened.whole:
+            raise NotAllowedError("No mouse is open.", cure="Open a state of a mouse that has recordings.")
+        chosen = self.form.chosen()
         return plan_conversion(
             self.rows,
             state=opened.state,
             subject=opened.subject,
             platform=self._context.reader.name,
-            converter=offer.converter,
-            converter_version=offer.version,
+            converter=chosen.offer.converter,
+            converter_version=chosen.offer.version,
+            parameters=chosen.parameters,
+            route=chosen.route,
+            deadline_h=chosen.deadline_h,
+            converter_label=chosen.offer.label,
         )
+
+    def _summarize(self) -> None:
+        try:
+            plan, chosen = self.plan(), self.form.chosen()
+        except TrackmapperError as error:
+            text.show(self.summary, tag("p", f"✕ {error}", cls="bad", role="alert"))
+            self._planned = False
+            return
+        self._planned = True
+        options = self.form.values() | chosen.parameters
+        words = summary(plan, self.rows, self._of(Severity.WARNING), options, self._user, self._context.costs)
+        text.show(self.summary, words)
 
     async def _open(self, _event: Event) -> None:
         opened = self._session.opened
@@ -122,7 +164,6 @@ class LaunchView:
                 # Somebody may have converted a recording of this mouse since the state was opened.
                 converted = await asyncio.to_thread(converted_before, self._context.store, opened.subject.id)
                 self._session.remember(converted)
-            plan = self.plan()
         except TrackmapperError as error:
             text.notify("error", str(error))
             return
@@ -134,14 +175,14 @@ class LaunchView:
             box.param.watch(lambda _: self._enable(), "value")
             self._confirms.append((rule, box))
         self.checks[:] = [box for _, box in self._confirms]
-        text.show(self.summary, summary(plan, self.rows, self._of(Severity.WARNING), self._user))
         self.again.visible = False
         self.launch.label = f"Launch {text.count(len(self.rows), 'row')}"
-        self._enable()
         self.dialog.open = True
+        await self.form.load(self.form.version.value or "")
 
     def _enable(self) -> None:
-        self.launch.disabled = bool(self._of(Severity.ERROR)) or not all(box.value for _, box in self._confirms)
+        ready = self.form.usable and self._planned and not self._of(Severity.ERROR)
+        self.launch.disabled = not ready or not all(box.value for _, box in self._confirms)
 
     async def _launch(self, _event: Event) -> None:
         if not self._lock.acquire(blocking=False):
@@ -201,8 +242,15 @@ def _by_rule(problems: tuple[Problem, ...]) -> dict[str, list[Problem]]:
     return found
 
 
-def summary(plan: ConversionPlan, rows: tuple[ManifestRow, ...], warnings: tuple[Problem, ...], user: str) -> Markup:
-    """Rows, inputs and parameters of a launch, and what is known to be odd about it."""
+def summary(
+    plan: ConversionPlan,
+    rows: tuple[ManifestRow, ...],
+    warnings: tuple[Problem, ...],
+    options: Mapping[str, str],
+    user: str,
+    costs: str,
+) -> Markup:
+    """Rows, inputs and options of a launch, what it costs, and what is known to be odd about it."""
     lines = [
         tag(
             "tr",
@@ -225,16 +273,33 @@ def summary(plan: ConversionPlan, rows: tuple[ManifestRow, ...], warnings: tuple
         if warnings
         else []
     )
+    converter = f"{plan.converter_label or plan.converter} {plan.converter_version}".strip()
+    paid = tag("p", tag("strong", f"▲ Pressing Launch {costs}."), cls="warn") if costs else ""
     return join(
         [
+            paid,
             tag(
                 "p",
-                f"{text.count(len(rows), 'row')}, converter {plan.converter} {plan.converter_version} "
-                f"on {plan.platform}, {text.count(len(plan.assets), 'asset')} attached, launched by {user}.",
+                f"{text.count(len(rows), 'row')}, converter {converter} on {plan.platform}, "
+                f"{text.count(len(plan.assets), 'asset')} attached, launched by {user}.",
             ),
+            _options(plan, options),
             tag("table", tag("thead", titles), tag("tbody", *lines)),
             tag("h3", "Assets attached"),
             tag("ul", *(tag("li", asset.name, tag("span", f" {asset.why}", cls="dim")) for asset in plan.assets)),
             *known,
         ]
     )
+
+
+def _options(plan: ConversionPlan, options: Mapping[str, str]) -> Markup:
+    """`skip-ephys 0 (the converter's own default)`, the route, when people are asked."""
+    told = []
+    for name, value in options.items():
+        own = "" if name in plan.parameters else " (the converter’s default)"
+        told.append(f"{name} {value or 'not set'}{own}")
+    if plan.deadline_h is not None:
+        told.append(f"asks after {plan.deadline_h:g} h")
+    if plan.route != DIRECT:
+        told.append(ROUTES.get(plan.route, plan.route))
+    return tag("p", " · ".join(told), cls="dim") if told else Markup("")

@@ -12,12 +12,12 @@ from param.parameterized import Event
 
 from core.errors import TrackmapperError
 from core.manifest import mapping_from_rows, read_csv, rows_from_mapping, write_csv
-from core.models import Severity
+from core.models import ImageFrame, Severity
 from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
 from dashboard.problems_view import ProblemsView
 from dashboard.recording_cards import CARD_CSS, Marks, cards, tracks_without_row
-from dashboard.state import Session
+from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
 from dashboard.track_lines import scene
@@ -31,6 +31,9 @@ _TWO_COLUMNS = """
 """
 
 
+_WAITS = tag("p", "Each appears here as soon as it is read.")
+
+
 class PlotsView:
     """The three projections and the 3-D view; a skeleton keeps their place until they are drawn."""
 
@@ -38,6 +41,9 @@ class PlotsView:
         self._session = session
         self._plots: TrackPlots | None = None
         self._solid: TrackPlot3D | None = None
+        self._planned: tuple[str, ImageFrame] | None = None
+        self._note = ""
+        self.caption = text.pane(Markup(""), [CSS], margin=(0, 10))
         self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
         session.param.watch(lambda *_: self.plan_drawing(), "opened")
         session.param.watch(lambda event: self._highlight(event.new), "track")
@@ -47,10 +53,20 @@ class PlotsView:
         self.view[:] = [pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")]
 
     def plan_drawing(self) -> None:
-        """Draw on the next turn of the loop: what was opened is on the page before plots take their half second."""
-        self._skeleton()
-        if pn.state.curdoc:
+        """Draw on the next turn of the loop: what was opened is on the page before plots take their half second.
+
+        The pictures of a state stay until its image says that they must be others.
+        """
+        opened = self._session.opened
+        if opened is None:
+            return
+        wanted = (opened.state.sha256, opened.frame)
+        if self._planned is None or self._planned[0] != wanted[0]:
+            self._skeleton()
+        if self._planned != wanted and pn.state.curdoc:
             pn.state.curdoc.add_next_tick_callback(self.draw)
+        self._planned = wanted
+        self._say(opened)
 
     def draw(self) -> None:
         """Draw the tracks of the opened state."""
@@ -60,13 +76,21 @@ class PlotsView:
         drawn = scene(opened.state, opened.frame, opened.colors)
         self._plots = TrackPlots(drawn, self._session.select_track)
         self._solid = TrackPlot3D(drawn, self._session.select_track)
-        note = "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
-        assumed = tag("span", f" ▲ Assumed: {drawn.assumed}.", cls="warn") if drawn.assumed else ""
-        caption = text.pane(tag("p", tag("span", note, cls="dim"), assumed), [CSS], margin=(0, 10))
+        self._note = (
+            "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
+        )
+        self._say(opened)
         upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
         lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
-        self.view[:] = [upper, lower, caption]
+        self.view[:] = [upper, lower, self.caption]
         self._highlight(self._session.track)
+
+    def _say(self, opened: Opened) -> None:
+        """What the pictures are drawn by, and whether that is final."""
+        assumed = opened.frame.assumed
+        words = f" ▲ Assumed: {assumed}." if opened.whole else f" Until the image is read, assumed: {assumed}."
+        told = tag("span", words, cls="warn" if opened.whole else "dim") if assumed else ""
+        text.show(self.caption, tag("p", tag("span", self._note, cls="dim"), told))
 
     def _highlight(self, track: str) -> None:
         if self._plots and self._solid:
@@ -159,8 +183,10 @@ class MappingView:
         if opened is None:
             return
         assignments = tuple(row.assignment for row in session.rows)
-        if opened.subject:
+        if opened.subject and (opened.whole or opened.subject.recordings):
             text.show(self.cards, cards(opened.subject, Marks(assignments, opened.colors, session.track)))
+        elif not opened.whole:
+            text.show(self.cards, tag("div", tag("h2", "Reading the recordings"), _WAITS, cls="empty", role="status"))
         else:
             text.show(self.cards, tag("div", tag("h2", "No recordings to show"), tag("p", opened.note), cls="empty"))
         names = [layer.name for layer in opened.state.tracks]

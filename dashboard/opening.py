@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from core.checks import check_mapping
@@ -15,7 +14,6 @@ from core.manifest import rows_from_mapping
 from core.models import ImageFrame, Mapping, State, Subject
 from core.neuroglancer import interpret_paste, read_state
 from core.neuroglancer.links import StateLink, fetch_state_link
-from core.subjects import gather_subject
 from core.subjects.shown_image import image_frame_of
 from core.suggestions import suggest
 from dashboard.context import Context
@@ -39,8 +37,19 @@ class Given:
     saved: str = ""
 
 
-def open_state(context: Context, given: Given, progress: Callable[[str], None]) -> Opened:
-    """Read a state and gather its mouse.
+def open_state(
+    context: Context,
+    given: Given,
+    progress: Callable[[str], None],
+    show: Callable[[Opened], None] = lambda _: None,
+) -> Opened:
+    """Read a state and gather its mouse, or take the one that another session gathered a short while ago.
+
+    Args:
+        context: Where states and mice come from.
+        given: The state.
+        progress: Told what is waited for.
+        show: Given what is known so far, first the state alone; may be called from another thread.
 
     Raises:
         StateError: The state cannot be read.
@@ -49,7 +58,35 @@ def open_state(context: Context, given: Given, progress: Callable[[str], None]) 
     progress("Reading the state")
     data, stem = _bytes_of(context, given)
     state = read_state(data, stem=stem)
-    subject, note = _subject_of(context, state, progress)
+    colors = track_colors(state)
+
+    def arrived(subject: Subject | None) -> None:
+        show(Opened(state, subject, drawn_frame(state, subject), (), colors, whole=False))
+
+    arrived(None)
+    subject, note = _subject_of(context, state, progress, arrived)
+    return _opened(context, state, subject, note, progress)
+
+
+def gather_anew(context: Context, opened: Opened, progress: Callable[[str], None]) -> Opened:
+    """The same state with its mouse gathered anew.
+
+    Raises:
+        PlatformError: The platform could not be searched; what is open is as good as before.
+    """
+    state = opened.state
+    if state.subject is None:
+        return opened
+    progress(f"Looking for assets of mouse {state.subject}")
+    subject = context.mice.get(state.subject, anew=True, progress=progress, partial=lambda _: None)
+    return _opened(context, state, subject, _note_of(context, subject), progress)
+
+
+def _opened(
+    context: Context, state: State, subject: Subject | None, note: str, progress: Callable[[str], None]
+) -> Opened:
+    if subject and not (subject.recordings or subject.stitched):
+        subject = None  # nothing to choose from; the note says so
     progress("Comparing names")
     suggestions = suggest(state, subject) if subject else ()
     converted = converted_before(context.store, subject.id) if subject else ()
@@ -71,20 +108,23 @@ def _bytes_of(context: Context, given: Given) -> tuple[bytes, str]:
     return found, "state"
 
 
-def _subject_of(context: Context, state: State, progress: Callable[[str], None]) -> tuple[Subject | None, str]:
-    place = "This library" if context.reader.name == "this machine" else context.reader.name
+def _subject_of(
+    context: Context, state: State, progress: Callable[[str], None], arrived: Callable[[Subject], None]
+) -> tuple[Subject | None, str]:
     if state.subject is None:
         return None, "The state names no stitched SmartSPIM asset, so the mouse is not known."
     progress(f"Looking for assets of mouse {state.subject}")
     try:
-        subject = gather_subject(context.reader, state.subject, now=datetime.now(UTC), progress=progress)
+        subject = context.mice.get(state.subject, progress=progress, partial=arrived)
     except (PlatformError, InputError) as error:
         return None, f"The mouse could not be gathered. {error}"
+    return subject, _note_of(context, subject)
+
+
+def _note_of(context: Context, subject: Subject) -> str:
     if not subject.recordings and not subject.stitched:
-        return None, f"{place} holds no asset of mouse {state.subject}."
-    if not subject.recordings:
-        return subject, f"{place} holds no recording of mouse {state.subject}."
-    return subject, ""
+        return f"{context.place} holds no asset of mouse {subject.id}."
+    return "" if subject.recordings else f"{context.place} holds no recording of mouse {subject.id}."
 
 
 def drawn_frame(state: State, subject: Subject | None) -> ImageFrame:

@@ -11,24 +11,26 @@ import panel.ui as pmui
 from param.parameterized import Event
 
 from core.errors import TrackmapperError
-from core.platforms.base import Health, HealthKind
 from dashboard import text, url_state
 from dashboard.context import Context, get_context
+from dashboard.copying import Copier
 from dashboard.drafts import Drafts
+from dashboard.header import BANNER_CSS, HEADER_CSS, Shown, banner, status
 from dashboard.help_view import help_page
 from dashboard.jobs_view import JobsView
 from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
+from dashboard.news import News
 from dashboard.opening import Given, check_rows
 from dashboard.source_view import SourceView
 from dashboard.state import Opened, Session
-from dashboard.text import Markup, join, tag
+from dashboard.text import Markup, tag
 from dashboard.theme import CSS, HEADER_SX, THEME_CONFIG
 from jobs import exposure
+from jobs.clock import utc_now
 
 TICK_MS = 1000
 PAGES = {"Map": "map", "Jobs": "jobs", "Help": "help"}
-_HEADER_CSS = " .row { gap: 2px 16px; justify-content: flex-end; } .pill { border-color: currentColor; }"
 
 
 def make_page(title: str, header: list[pn.viewable.Viewable], main: list[pn.viewable.Viewable]) -> pmui.Page:
@@ -96,9 +98,12 @@ class Dashboard:
         self.source = SourceView(context, self.session, self.drafts.restore, self._opened_from)
         self.launch = LaunchView(context, self.session, self.user, self._launched)
         self.jobs = JobsView(context, self.user, viewer_zone)
+        self.news = News(context.store)
+        self._asking: asyncio.Task[object] | None = None
         self._mapping: MappingView | None = None
         self._below = pn.Column(text.pane(_welcome(), [CSS]), sizing_mode="stretch_width", margin=0)
-        self._status = text.pane(Markup(""), [CSS, _HEADER_CSS], align="center", margin=(0, 10))
+        self._status = text.pane(Markup(""), [CSS, HEADER_CSS], align="center", margin=(0, 10))
+        self._banner = text.pane(Markup(""), [CSS, BANNER_CSS], margin=0)
         asked = url_state.read().get("page", "map")
         self.nav = pmui.RadioButtonGroup(
             options=PAGES,
@@ -123,7 +128,7 @@ class Dashboard:
         self.page = make_page(
             "Trackmapper",
             [self.nav, self._status],
-            [pn.Column(*self._views.values(), sizing_mode="stretch_width", margin=(6, 12))],
+            [pn.Column(self._banner, *self._views.values(), Copier(), sizing_mode="stretch_width", margin=(6, 12))],
         )
         self.nav.param.watch(self._turn_to, "value")
         self.session.param.watch(self._show_mapping, "opened")
@@ -133,20 +138,24 @@ class Dashboard:
     # --- life ----------------------------------------------------------------------------------------
 
     async def _loaded(self) -> None:
+        await asyncio.to_thread(self.news.look)
         await self._refresh_status()
         pn.state.add_periodic_callback(self.tick, period=TICK_MS)
         if pn.state.curdoc:
             pn.state.on_session_destroyed(lambda _: self.drafts.save(self.session))
-        await self.source.load_saved()
-        await self._reopen()
+        await asyncio.gather(self.source.load_saved(), self.launch.load_offer(), self._reopen())
 
     async def tick(self) -> None:
-        """Once a second: keep the draft, look at the worker, and at the jobs when they are on the page."""
+        """Once a second: keep the draft, look at the worker and the notices, and at the jobs when they are shown."""
         try:
             if await asyncio.to_thread(self.drafts.save, self.session):
                 self.session.saved = "draft kept"
             await self._refresh_status()
-            if self.nav.value == "jobs":
+            self.source.tick()
+            on_jobs = self.nav.value == "jobs"
+            self.news.tell(await asyncio.to_thread(self.news.look), looking=on_jobs)
+            self._name_pages()
+            if on_jobs:
                 await self.jobs.tick()
         except TrackmapperError as error:
             text.show(self._status, tag("span", f"✕ {error.message}", cls="pill"))
@@ -173,7 +182,16 @@ class Dashboard:
         url_state.write(page=event.new if event.new != "map" else "")
         self._show_page()
         if event.new == "jobs":
+            self.news.unseen = 0
+            self._name_pages()
             await self.jobs.tick()
+
+    def _name_pages(self) -> None:
+        """On the button of the Jobs page, how much has happened there unseen."""
+        jobs = f"Jobs ({self.news.unseen} new)" if self.news.unseen else "Jobs"
+        options = {jobs if page == "jobs" else words: page for words, page in PAGES.items()}
+        if options != self.nav.options:
+            self.nav.options = options
 
     def _show_page(self) -> None:
         for name, view in self._views.items():
@@ -194,28 +212,15 @@ class Dashboard:
     # --- header --------------------------------------------------------------------------------------
 
     async def _refresh_status(self) -> None:
-        health = await asyncio.to_thread(self.context.platform_health)
-        alive = await asyncio.to_thread(self.context.worker_alive)
-        text.show(self._status, self.status(health, alive))
-
-    def status(self, health: Health, alive: bool) -> Markup:
-        """Which mouse, which platform, whether a worker is alive, who you are."""
-        opened = self.session.opened
-        mouse = [tag("strong", f"mouse {opened.state.subject or 'unknown'}")] if opened else []
-        sign = "✓" if health.kind is HealthKind.OK else "✕"
-        platform = tag("span", f"{sign} {self.context.reader.name}", title=health.words or "It answers.")
-        worker = (
-            tag("span", "✓ worker alive")
-            if alive
-            else tag(
-                "span",
-                "▲ No worker is running",
-                cls="pill",
-                title=("Launched jobs wait until one is started: trackmapper worker"),
-            )
-        )
-        hint = "" if self._signed_in else tag("span", " (not signed in)", title="Set TRACKMAPPER_USER to be named.")
-        return tag("div", *mouse, platform, worker, tag("span", join([self.user, hint])), cls="row")
+        # The platform is asked beside the page's clock, which must not wait for it.
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self.context.ask(self.context.health.look))
+        worker = await asyncio.to_thread(self.context.worker)
+        opened: Opened | None = self.session.opened
+        mouse = "" if opened is None else f"mouse {opened.state.subject or 'unknown'}"
+        shown = Shown(self.context.reader.name, self.context.health.last, worker, utc_now(), viewer_zone())
+        text.show(self._status, status(shown, mouse, self.user, signed_in=self._signed_in))
+        text.show(self._banner, banner(shown, self.context.reader.launch_refusal))
 
 
 def _welcome() -> Markup:

@@ -44,7 +44,7 @@ class ProblemsView:
         )
         self.view = pn.Column(self.counts, self.table, sizing_mode="stretch_width")
         self.table.on_click(lambda event: self.jump(event.row))
-        session.param.watch(lambda *_: self.refresh(), "checked")
+        session.param.watch(lambda *_: self.refresh(), ["opened", "checked"])
         self.refresh()
 
     def refresh(self) -> None:
@@ -87,6 +87,10 @@ def counts(session: Session) -> Markup:
     """`2 errors · 1 warning · 21 rows ok`."""
     if session.opened is None:
         return Markup("")
+    if not session.opened.whole:
+        return tag(
+            "div", tag("h2", "Problems"), tag("span", "Checked when the whole mouse is read.", cls="dim"), cls="row"
+        )
     found = Counter(problem.severity for problem in session.checked.problems)
     classes = {Severity.ERROR: "bad", Severity.CONFIRM: "warn", Severity.WARNING: "warn", Severity.INFO: "dim"}
     words = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import PurePosixPath
 
 import panel as pn
@@ -15,12 +16,16 @@ from core.models import LayerKind, Severity
 from dashboard import text
 from dashboard.context import Context
 from dashboard.edits import Row
-from dashboard.opening import PASTE_LIMIT, UPLOAD_LIMIT, Given, open_state, opened_words
+from dashboard.opening import PASTE_LIMIT, UPLOAD_LIMIT, Given, gather_anew, open_state, opened_words
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
+from jobs.clock import utc_now
 
 NO_CHOICE = "Choose …"
+LOOK_EVERY_S = 0.15
+"""How often the page looks for what has come of a gathering under way."""
+_AGE_CSS = "p { text-align: right; white-space: nowrap; }"
 
 
 class SourceView:
@@ -61,13 +66,16 @@ class SourceView:
         )
         self.saved = pmui.Select(label="Saved states", options={NO_CHOICE: ""}, disabled=True, size="small", width=260)
         self.line = text.pane(Markup(""), [CSS])
+        self.age = text.pane(Markup(""), [CSS, _AGE_CSS], sizing_mode="fixed", width=240, margin=(7, 0))
+        self.refresh = pmui.Button(label="Refresh", variant="text", size="small", margin=(2, 5), disabled=True)
         self.bar = pmui.LinearProgress(variant="indeterminate", sizing_mode="stretch_width", visible=False, margin=0)
         self.view = pn.Column(
             pn.Row(self.paste, self.open_button, self.upload, self.saved, sizing_mode="stretch_width"),
             self.bar,
-            self.line,
+            pn.Row(self.line, self.age, self.refresh, sizing_mode="stretch_width", margin=0),
             sizing_mode="stretch_width",
         )
+        self.refresh.on_click(self._gather_anew)
         self.open_button.on_click(self._pasted)
         self.paste.param.watch(self._entered, "enter_pressed")
         self.upload.param.watch(self._uploaded, "value")
@@ -90,27 +98,66 @@ class SourceView:
         self.saved.param.update(options=options, disabled=not states)
 
     async def open(self, given: Given) -> None:
-        """Open what was given; the page stays usable meanwhile, and a later call wins over this one."""
+        """Open what was given, showing it as it comes; a later call wins over this one."""
         self._turn += 1
-        turn, words = self._turn, ["Reading the state"]
+        turn, restored = self._turn, False
+        words, known = ["Reading the state"], list[Opened]()
         before = self._session.phase if self._session.opened is None else "open"
         self._session.param.update(phase="working", progress=words[-1], refusal=None)
-        task = asyncio.create_task(asyncio.to_thread(open_state, self._context, given, words.append))
+        task = asyncio.create_task(self._context.ask(open_state, self._context, given, words.append, known.append))
+        shown: Opened | None = None
         while not task.done():
-            await asyncio.wait({task}, timeout=0.15)
-            if turn == self._turn:
-                self._session.progress = words[-1]
-        if turn != self._turn:
-            return
+            await asyncio.wait({task}, timeout=LOOK_EVERY_S)
+            if turn != self._turn:
+                return
+            self._session.progress = words[-1]
+            if known and known[-1] is not shown and not task.done():
+                shown = known[-1]
+                restored = await self._show(shown, renew=restored, turn=turn)
         try:
             opened = task.result()
         except TrackmapperError as error:
-            phase = "open" if before == "open" else "refused"
+            phase = "open" if before == "open" or shown else "refused"
             self._session.param.update(phase=phase, refusal=error, progress="")
             return
+        await self._show(opened, renew=restored, turn=turn)
+        if turn == self._turn:
+            self._opened_from(given)
+
+    async def _show(self, opened: Opened, *, renew: bool, turn: int) -> bool:
+        if renew:
+            self._session.renew(opened)
+            return True
         rows = await asyncio.to_thread(self._restore, opened)
-        self._session.open(opened, rows)
-        self._opened_from(given)
+        if turn == self._turn:
+            self._session.open(opened, rows)
+        return turn == self._turn
+
+    async def _gather_anew(self, _event: Event) -> None:
+        """Gather the open mouse anew; the rows stay, also those that are edited meanwhile."""
+        opened = self._session.opened
+        if opened is None or not opened.whole:
+            return
+        self._turn += 1
+        turn, words = self._turn, ["Looking again"]
+        self._session.param.update(phase="working", progress=words[-1])
+        task = asyncio.create_task(self._context.ask(gather_anew, self._context, opened, words.append))
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_EVERY_S)
+            if turn != self._turn:
+                return
+            self._session.progress = words[-1]
+        try:
+            found = task.result()
+        except TrackmapperError as error:
+            self._session.param.update(phase="open", progress="")
+            text.notify("error", f"Not gathered anew; what was known is still shown. {error}")
+            return
+        self._session.renew(found)
+
+    def tick(self, now: datetime | None = None) -> None:
+        """Bring the age of what is known up to date."""
+        text.show(self.age, age_line(self._session, now or utc_now()))
 
     async def _pasted(self, _event: Event) -> None:
         if pasted := (self.paste.value_input or self.paste.value or "").strip():
@@ -128,8 +175,25 @@ class SourceView:
             await self.open(Given(saved=str(event.new)))
 
     def _refresh(self) -> None:
-        self.bar.visible = self._session.phase == "working"
+        opened, working = self._session.opened, self._session.phase == "working"
+        self.bar.visible = working
+        usable = bool(opened and opened.whole and opened.state.subject and not working)
+        if self.refresh.disabled == usable:
+            self.refresh.disabled = not usable
         text.show(self.line, source_line(self._session))
+        self.tick()
+
+
+def age_line(session: Session, now: datetime) -> Markup:
+    """`gathered 4 min ago, 3 requests`."""
+    opened: Opened | None = session.opened
+    subject = opened.subject if opened and opened.whole else None
+    if subject is None or subject.gathered is None:
+        return Markup("")
+    seconds = (now - subject.gathered).total_seconds()
+    ago = "just now" if seconds < 60 else f"{text.rough_duration(seconds)} ago"
+    words = f"gathered {ago}, {text.count(subject.requests, 'request')}"
+    return tag("p", words, cls="dim num", title="What the platform has of this mouse. Editing asks it nothing.")
 
 
 def source_line(session: Session) -> Markup:

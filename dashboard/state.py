@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import param
 
 from core.checks.earlier import Converted
+from core.errors import InputError
 from core.models import Assignment, ImageFrame, Mapping, Problem, Subject, Suggestion
 from core.models import State as NeuroState
 from dashboard import edits
@@ -29,6 +30,8 @@ class Opened:
     """Why there is no subject, or nothing of it: one sentence, "" when all is there."""
     converted: tuple[Converted, ...] = ()
     """What earlier jobs had made of the mouse when this was opened."""
+    whole: bool = True
+    """False while the mouse is still being gathered: what is known is shown, nothing is checked or launched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +82,32 @@ class Session(param.Parameterized):
         if rows is None:
             rows = tuple(self.new_row(Assignment(track=layer.name)) for layer in opened.state.tracks)
         self._converted = opened.converted
-        checked = self._check(opened, rows, self._converted)
         self.param.update(
             opened=opened,
             rows=rows,
-            checked=checked,
+            checked=self._checked(opened, rows),
             row="",
             track="",
-            phase="open",
             refusal=None,
-            progress="",
             undoable="",
             redoable="",
+            **_phase(opened),
         )
+
+    def renew(self, opened: Opened) -> None:
+        """Show the same state with more, or newer, knowledge of its mouse; rows, undo and selection stay."""
+        self._converted = opened.converted
+        self.param.update(opened=opened, checked=self._checked(opened, self.rows), refusal=None, **_phase(opened))
+
+    def _checked(self, opened: Opened, rows: tuple[Row, ...]) -> Checked:
+        return self._check(opened, rows, self._converted) if opened.whole else Checked((), ())
 
     def remember(self, converted: tuple[Converted, ...]) -> None:
         """Take note of what earlier jobs made of the mouse, and check again when that is news."""
         if converted != self._converted:
             self._converted = converted
             if self.opened is not None:
-                self.checked = self._check(self.opened, self.rows, converted)
+                self.checked = self._checked(self.opened, self.rows)
 
     def new_row(self, assignment: Assignment) -> Row:
         """A row with an id that no row of this session has."""
@@ -135,7 +144,7 @@ class Session(param.Parameterized):
         self._put(rows)
 
     def _put(self, rows: tuple[Row, ...]) -> None:
-        checked = self._check(self.opened, rows, self._converted)
+        checked = self._checked(self.opened, rows)
         kept = self.row if any(row.id == self.row for row in rows) else ""
         self.param.update(
             rows=rows,
@@ -168,6 +177,8 @@ class Session(param.Parameterized):
         row = self.find(row_id)
         if row is None or self.opened is None:
             return row
+        if not self.opened.whole and column in edits.CHOICE_COLUMNS:
+            raise InputError("The mouse is still being read.", cure="Choose when its recordings are all there.")
         after = replace(row, assignment=edits.edit(self.opened.subject, row.assignment, column, text))
         self.change(tuple(after if r.id == row_id else r for r in self.rows), f"{column} of {row.assignment.track}")
         return after
@@ -231,3 +242,7 @@ class Session(param.Parameterized):
         rows = [row.id for row in self.rows if row.assignment.track == track]
         row = self.row if self.row in rows else next(iter(rows), "")
         self.param.update(row=row, track=track)
+
+
+def _phase(opened: Opened) -> dict[str, str]:
+    return {"phase": "open", "progress": ""} if opened.whole else {"phase": "working"}

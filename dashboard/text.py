@@ -21,14 +21,16 @@ from urllib.parse import urlsplit
 import panel as pn
 
 _TAGS = frozenset(
-    {"a", "br", "code", "div", "h2", "h3", "header", "li", "ol", "p", "pre", "span", "strong", "ul"}
+    {"a", "br", "button", "code", "div", "h2", "h3", "header", "li", "ol", "p", "pre", "span", "strong", "ul"}
     | {"table", "tbody", "td", "th", "thead", "tr"}
 )
 _VOID = frozenset({"br"})
 _CLASS = re.compile(r"[A-Za-z0-9_ -]*")
 _STYLE = re.compile(r"--[a-z-]+:(#[0-9a-fA-F]{6}|[0-9.]{1,8}%?)")
+_ODD_ADDRESS = re.compile(r"[\s\\\x00-\x1f\x7f]")
 _LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "&": "＆", '"': "”", "'": "’", "`": "’", "$": "＄", "\\": "＼"})
-_HOSTS = frozenset({"neuroglancer-demo.appspot.com", "neuroglancer.appspot.com", "codeocean.allenneuraldynamics.org"})
+_HOSTS = frozenset({"neuroglancer-demo.appspot.com", "neuroglancer.appspot.com"})
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Markup(str):
@@ -74,7 +76,15 @@ def join(parts: Iterable[object], separator: str = "") -> Markup:
     return Markup(html.escape(separator).join(escape(part) for part in parts))
 
 
-def tag(name: str, *children: object, cls: str = "", title: object = "", href: str = "", **attributes: str) -> Markup:
+def tag(
+    name: str,
+    *children: object,
+    cls: str = "",
+    title: object = "",
+    href: str = "",
+    origin: str = "",
+    **attributes: str,
+) -> Markup:
     """One HTML element. Children are escaped unless they are `Markup`.
 
     Args:
@@ -82,7 +92,9 @@ def tag(name: str, *children: object, cls: str = "", title: object = "", href: s
         children: Text or `Markup`.
         cls: Class names.
         title: Tooltip; escaped.
-        href: Address of a link: `https` to a known host, or a query (`?...`) of this page; otherwise no link is made.
+        href: Address of a link: `https` to a known host or to `origin`, or a query (`?...`) of this page; otherwise
+            no link is made.
+        origin: Address of the place that the settings name. Plain `http` is linked to only there, and only on loopback.
         attributes: Others; `style` only for custom properties like `--c:#aabbcc`.
 
     Raises:
@@ -93,7 +105,7 @@ def tag(name: str, *children: object, cls: str = "", title: object = "", href: s
     written = [f' class="{cls}"'] if cls else []
     if title:
         written.append(f' title="{html.escape(plain(title, 2000))}"')
-    if href and _may_link(href):
+    if href and _may_link(href, origin):
         written.append(f' href="{html.escape(href)}"' + ("" if href[0] == "?" else ' target="_blank" rel="noopener"'))
     for key, value in attributes.items():
         key = key.rstrip("_").replace("_", "-")
@@ -112,11 +124,28 @@ def preformatted(value: str, limit: int = 200_000, cls: str = "") -> Markup:
     return tag("pre", Markup(html.escape("\n".join(lines))), cls=cls)
 
 
-def _may_link(href: str) -> bool:
+def copyable(value: object, what: str, shown: Markup | None = None) -> Markup:
+    """An id with a button that copies it; the page's `Copier` does the copying."""
+    words = plain(value, 400)
+    button = tag(
+        "button", "⧉", cls="copy", type="button", title=f"Copy {what}", aria_label=f"Copy {what}", data_copy=words
+    )
+    return tag("span", tag("span", words if shown is None else shown, cls="mono"), button, cls="copyable")
+
+
+def _may_link(href: str, origin: str) -> bool:
     if href.startswith("?"):
         return True
-    parts = urlsplit(href)
-    return parts.scheme == "https" and parts.hostname in _HOSTS and not parts.username
+    try:
+        parts, own = urlsplit(href), urlsplit(origin)
+        same = bool(own.hostname) and (parts.scheme, parts.hostname, parts.port) == (own.scheme, own.hostname, own.port)
+    except ValueError:
+        return False
+    if parts.username is not None or parts.password is not None or _ODD_ADDRESS.search(href):
+        return False
+    if parts.scheme == "http":
+        return same and parts.hostname in _LOOPBACK
+    return parts.scheme == "https" and (same or (parts.hostname in _HOSTS and parts.port is None))
 
 
 def pane(markup: Markup, stylesheets: Iterable[str] = (), **layout: object) -> pn.pane.HTML:
@@ -162,6 +191,15 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+def rough_duration(seconds: float) -> str:
+    """A span in its one largest unit: `4 min`, `1 h`, `40 s`."""
+    seconds = max(0, int(seconds))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def moment(when: datetime, now: datetime, zone: tzinfo | None = None) -> str:

@@ -149,7 +149,7 @@ def test_opening_runs_off_the_event_loop_and_a_later_one_wins(shared, monkeypatc
     seen: list[str] = []
     gate = threading.Event()
 
-    def slow(_context, given, progress):
+    def slow(_context, given, progress, _show):
         seen.append(threading.current_thread().name)
         progress(f"reading {given.stem}")
         if given.stem == "first":

@@ -4,23 +4,54 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from types import SimpleNamespace
 
 import pytest
+from fake_library import FakeLibrary
 from job_records import START, a_record
 
+from core.settings import Settings
 from dashboard import job_detail
+from dashboard.context import Context
+from dashboard.job_detail import Seen
+from dashboard.job_links import Links
 from dashboard.job_words import STATE_WORDS, state_line
-from dashboard.jobs_view import FILTERS, PAGE_SIZE, JobsView, Wanted, list_jobs
+from dashboard.jobs_list import FILTERS, PAGE_SIZE, Wanted, list_jobs
+from dashboard.jobs_view import JobsView
 from jobs.protocol import TWINS
 from jobs.records import Confirmation, CountedCoverage, CountedRow, JobState, RemoteIds, Step
 from jobs.store import JobStore
 
 
+class Place(FakeLibrary):
+    """A platform with pages and logs."""
+
+    name = "Code Ocean"
+    launch_refusal = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs_read: list[str] = []
+
+    def read_log(self, run_id: str, limit: int) -> bytes:
+        self.logs_read.append(run_id)
+        return f"log of {run_id}\n<b>not bold</b>".encode()
+
+    def web_link(self, kind: str, ident: str, capsule: str = "") -> str:
+        return f"{SITE}/{kind}/{capsule}/{ident}"
+
+
 @pytest.fixture
 def shared(tmp_path):
-    with JobStore(tmp_path / "data") as store:
-        yield SimpleNamespace(store=store, job_log=lambda job, limit: f"log of {job.id}\n<b>not bold</b>")
+    chosen = Settings(platform="code_ocean", data=tmp_path / "data", code_ocean_domain=SITE, user="ana")
+    with JobStore(chosen.data) as store:
+        yield Context(chosen, Place(), store)
+
+
+SITE = "https://codeocean.example.org"
+
+
+def seen(shared, now=START) -> Seen:
+    return Seen(Links(shared.reader, shared.settings), None, now, None)
 
 
 def add(shared, digest: str, **values) -> str:
@@ -47,10 +78,10 @@ def coverage(delivered: int) -> CountedCoverage:
 def test_newest_first_and_every_filter_shows_its_states(shared):
     ids = {state: add(shared, state.value, state=state) for state in JobState}
     newest_first = sorted(ids.values(), reverse=True)
-    assert [job.id for job in list_jobs(shared, Wanted("all"), None)] == newest_first
+    assert [job.id for job in list_jobs(shared.store, Wanted("all"), None)] == newest_first
     for key, (_, states) in FILTERS.items():
         if states:
-            assert {job.state for job in list_jobs(shared, Wanted(key), None)} == set(states)
+            assert {job.state for job in list_jobs(shared.store, Wanted(key), None)} == set(states)
     covered = set().union(*(states for _, states in FILTERS.values()))
     assert covered == set(JobState), "no job is in none of the lists"
 
@@ -58,8 +89,8 @@ def test_newest_first_and_every_filter_shows_its_states(shared):
 def test_subject_and_person_filter_exactly(shared):
     add(shared, "1", subject="700001", created_by="ana")
     add(shared, "2", subject="70000", created_by="ben")
-    assert [job.subject for job in list_jobs(shared, Wanted(subject="70000"), None)] == ["70000"]
-    assert [job.created_by for job in list_jobs(shared, Wanted(show="active", who="ana"), None)] == ["ana"]
+    assert [job.subject for job in list_jobs(shared.store, Wanted(subject="70000"), None)] == ["70000"]
+    assert [job.created_by for job in list_jobs(shared.store, Wanted(show="active", who="ana"), None)] == ["ana"]
 
 
 def test_pages_of_the_history_follow_each_other(shared):
@@ -103,13 +134,14 @@ def test_detail_tells_all_and_data_is_text(shared):
         coverage=coverage(1),
         ended=START + timedelta(hours=1),
         error="1 of 2 <script>",
+        platform="Code Ocean",
         ids=RemoteIds(run="run-7", result="asset-9"),
         confirmed=(Confirmation(rule="S1", message="a stream has no track", by="ana", at=START),),
     ).told(START, "queued", "<img src=x onerror=1>", by="ana")
     job_id = shared.store.add_job(kept, inputs={}).job_id
     view = load(JobsView(shared, "ana", lambda: None))
     asyncio.run(view.choose(job_id))
-    shown = str(view.head.object) + str(view.body.object)
+    shown = str(view.head.object) + str(view.body.object) + str(view.log.object)
     for words in (
         "1 of 2 delivered",
         "shank 2",
@@ -138,20 +170,20 @@ def test_buttons_are_those_the_state_allows(shared):
     view = JobsView(shared, "ana", lambda: None)
     for state, expected in states.items():
         asyncio.run(view.choose(add(shared, state.value, state=state)))
-        seen = {"cancel"} if view.cancel.visible else set()
-        seen |= {"retry"} if view.retry.visible else set()
-        seen |= {"choices"} if all(button.visible for button in view.choices.values()) else set()
-        assert seen == expected, state
+        offered = {"cancel"} if view.actions.cancel.visible else set()
+        offered |= {"retry"} if view.actions.retry.visible else set()
+        offered |= {"choices"} if view.actions._decisions.visible else set()
+        assert offered == expected, state
 
 
 def test_cancel_asks_first_then_is_kept_with_the_name(shared):
     job_id = add(shared, "1")
     view = JobsView(shared, "ana", lambda: None)
     asyncio.run(view.choose(job_id))
-    view._ask()
-    assert view.dialog.open
+    view.actions.ask()
+    assert view.actions.dialog.open
     assert not shared.store.get(job_id).has_ended
-    asyncio.run(view._cancel(None))
+    asyncio.run(view.actions._cancel(None))
     record = shared.store.get(job_id)
     assert record.state in (JobState.CANCELLED, JobState.CANCELLING)
     assert any(event.by == "ana" for event in record.events)
@@ -160,7 +192,7 @@ def test_cancel_asks_first_then_is_kept_with_the_name(shared):
 def test_a_job_that_is_not_there_is_said_not_raised(shared):
     view = JobsView(shared, "ana", lambda: None)
     asyncio.run(view.choose("000000000099"))
-    assert not view.actions.visible
+    assert not view.actions.view.visible
 
 
 def test_words_exist_for_every_state_and_counted_ends_say_the_count():
@@ -180,4 +212,4 @@ def test_a_twin_of_a_launch_is_told_also_when_the_job_succeeded(shared):
     shared.store.add_job(twin, inputs={})
     view = load(JobsView(shared, "ana", lambda: None))
     assert "r-2" in " ".join(view.table.value.iloc[0])
-    assert "More than one was made" in job_detail.head(twin, START, None)
+    assert "More than one was made" in job_detail.head(twin, seen(shared))

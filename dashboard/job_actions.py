@@ -1,0 +1,181 @@
+"""What a person may do to the chosen job: cancel, retry, decide, name its run, wait longer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+import panel as pn
+import panel.ui as pmui
+from param.parameterized import Event
+
+from core.errors import TrackmapperError
+from core.platforms.choice import is_code_ocean
+from dashboard import text
+from dashboard.context import Context
+from dashboard.job_words import monitored, tracks_line
+from dashboard.text import Markup, tag
+from dashboard.theme import CSS
+from jobs import submission
+from jobs.records import JobRecord, JobState
+from jobs.submission import Choice
+
+CHOICES = {
+    Choice.LOOK_AGAIN: "Look again",
+    Choice.START_AGAIN: "Send it once more",
+    Choice.GIVE_UP: "Give up",
+}
+"""What a person may decide when a job needs them."""
+RETRIABLE = frozenset({JobState.FAILED, JobState.INCOMPLETE, JobState.CANCELLED, JobState.REFUSED})
+ID_LENGTH = 64
+_WARNED = tag(
+    "p",
+    "A start whose answer was lost may still turn up. Look on the platform first: what is sent once more can run, and "
+    "cost, twice.",
+    cls="dim",
+)
+
+
+class JobActions:
+    """The row of buttons below a job's head, and the question before a cancellation.
+
+    Args:
+        context: The store, and which platform it is.
+        user: Who presses.
+        done: Called with the id of the job that goes on, "" when nothing came of it.
+    """
+
+    def __init__(self, context: Context, user: str, done: Callable[[str], Awaitable[None]]) -> None:
+        self._context, self._user, self._done = context, user, done
+        self._job: JobRecord | None = None
+        self.cancel = _button("Cancel job", lambda _: self.ask(), color="error")
+        self.retry = _button("Retry", self._retry)
+        self.choices = {choice: _button(words, self._decide(choice)) for choice, words in CHOICES.items()}
+        self.run_id = pmui.TextInput(
+            label="Id of the run", placeholder="It is this run", max_length=ID_LENGTH, size="small", width=330
+        )
+        self.attach = _button("It is this run", self._attach)
+        self.hours = pmui.FloatInput(label="Hours", value=3.0, start=0.5, step=0.5, size="small", width=100)
+        self.extend = _button("Wait 3 h more", self._extend)
+        self.hours.param.watch(lambda _: self._name_extend(), "value")
+        self._warning = text.pane(_WARNED, [CSS])
+        self._decisions = pn.FlexBox(
+            *self.choices.values(), self.run_id, self.attach, align_items="center", visible=False
+        )
+        self._waits = pn.Row(self.hours, self.extend, margin=0, visible=False)
+        self._make_dialog()
+        self.view = pn.Column(
+            pn.FlexBox(self.cancel, self.retry, self._waits, align_items="center"),
+            self._decisions,
+            self._warning,
+            self.dialog,
+            sizing_mode="stretch_width",
+            margin=0,
+            visible=False,
+        )
+
+    def show(self, job: JobRecord | None) -> None:
+        """Offer what the job's state allows."""
+        if job is None or self._job is None or job.id != self._job.id:
+            self.run_id.value = ""
+        self._job = job
+        can_cancel = job is not None and not job.has_ended and job.state is not JobState.CANCELLING
+        can_retry = job is not None and job.state in RETRIABLE and job.superseded_by is None
+        asks = job is not None and job.state is JobState.NEEDS_YOU
+        waits = job is not None and job.overdue and can_cancel
+        for shown, wanted in (
+            (self.cancel, can_cancel),
+            (self.retry, can_retry),
+            (self._decisions, asks),
+            (self._warning, asks),
+            (self._waits, waits),
+            (self.view, can_cancel or can_retry),
+        ):
+            if shown.visible is not wanted:
+                shown.visible = wanted
+
+    # --- cancelling --------------------------------------------------------------------------------
+
+    def _make_dialog(self) -> None:
+        self.question = text.pane(Markup(""), [CSS])
+        keep = _button("Keep it running", lambda _: self.dialog.param.update(open=False))
+        stop = _button("Cancel this job", self._cancel, color="error")
+        self.dialog = pmui.Dialog(
+            self.question,
+            pn.Row(stop, keep),
+            title="Cancel this job?",
+            title_variant="h6",
+            close_on_click=True,
+            width_option="sm",
+        )
+
+    def ask(self) -> None:
+        """Say what cancelling does, and ask."""
+        if self._job is not None:
+            words = cancel_words(self._job, self._context)
+            text.show(self.question, tag("p", f"{tracks_line(self._job)} of mouse {self._job.subject}. {words}"))
+            self.dialog.open = True
+
+    async def _cancel(self, _event: Event) -> None:
+        self.dialog.open = False
+        await self._act(submission.cancel, "Cancelling. The worker stops the conversion.")
+
+    # --- the others --------------------------------------------------------------------------------
+
+    async def _retry(self, _event: Event) -> None:
+        await self._act(submission.retry, "Queued again.")
+
+    def _decide(self, choice: Choice) -> Callable[[Event], Awaitable[None]]:
+        async def decide(_event: Event) -> None:
+            await self._act(submission.resolve, "Decided. The worker goes on from there.", choice)
+
+        return decide
+
+    async def _attach(self, _event: Event) -> None:
+        run_id = (self.run_id.value_input or self.run_id.value or "").strip()
+        if not run_id:
+            text.notify("warning", "Paste the id of the run first.")
+            return
+        await self._act(submission.attach, "The worker looks whether that run is this job’s.", run_id)
+
+    async def _extend(self, _event: Event) -> None:
+        if self.hours.value:
+            await self._act(submission.extend, f"Asked again in {self.hours.value:g} h.", float(self.hours.value))
+
+    def _name_extend(self) -> None:
+        self.extend.label = f"Wait {self.hours.value:g} h more" if self.hours.value else "Wait longer"
+
+    async def _act(self, action: Callable[..., JobRecord], words: str, *details: object) -> None:
+        job = self._job
+        if job is None:
+            return
+        try:
+            result = await asyncio.to_thread(
+                action, self._context.store, job.id, *details, user=self._user, now=datetime.now(UTC)
+            )
+        except TrackmapperError as error:
+            text.notify("error", str(error))
+            await self._done("")
+        else:
+            text.notify("success", words)
+            await self._done(result.id)
+
+
+def cancel_words(job: JobRecord, context: Context) -> str:
+    """What cancelling does to the run and its results."""
+    if not job.ids.run and job.state in (JobState.QUEUED, JobState.PREPARING):
+        return "Nothing has been started yet."
+    if job.platform == context.reader.name and is_code_ocean(context.settings):
+        both = " The monitor’s run and its conversion are both deleted." if monitored(job) else ""
+        return (
+            f"{context.reader.name} deletes the run and its results; Trackmapper keeps a copy of its log and "
+            f"everything you see here.{both}"
+        )
+    return "Its conversion is stopped; what it made is not captured."
+
+
+def _button(words: str, action: Callable[..., object], **more: str) -> pmui.Button:
+    made = pmui.Button(label=words, size="small", variant="outlined", margin=(8, 4), **more)
+    made.on_click(action)
+    return made
