@@ -5,7 +5,7 @@ Shanks are 0-based or null; times are ISO 8601 in UTC; `where` is `{row, track, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,9 @@ from core.models import (
     Subject,
     Suggestion,
 )
+from core.platforms.base import DIRECT, AssetReader
 from core.sample import SampleSummary
+from jobs.backup import Backup, Restored
 from jobs.records import JobRecord
 
 Answer = dict[str, Any]
@@ -195,8 +197,8 @@ def launch_answer(job: str, state: str, duplicate_of: str | None) -> Answer:
     return {"schema": SCHEMA, "job": job, "state": state, "duplicate_of": duplicate_of}
 
 
-def job_answer(record: JobRecord) -> Answer:
-    """One job, whole."""
+def job_answer(record: JobRecord, links: Mapping[str, str] | None = None) -> Answer:
+    """One job, whole; `links` are the addresses of its pages on the platform, by what they show."""
     data = record.model_dump(mode="json")
     coverage = data["coverage"] or {"asked": len(record.rows), "delivered": None, "rows": []}
     return {
@@ -205,8 +207,26 @@ def job_answer(record: JobRecord) -> Answer:
         "by": record.created_by,
         "computation": record.ids.run,
         "result": record.ids.result,
+        "links": dict(links or {}),
         "coverage": coverage,
     }
+
+
+def job_links(record: JobRecord, reader: AssetReader, monitor_capsule: str) -> dict[str, str]:
+    """Addresses of a job's pages on the platform, by what they show; {} when it ran elsewhere or has no pages."""
+    if record.platform != reader.name:
+        return {}
+    ids, started = record.ids, record.converter if record.route == DIRECT else monitor_capsule
+    pages = {
+        "run": ("run", ids.run, started),
+        "conversion": ("run", record.remote.child, record.converter),
+        "result": ("asset", ids.result, ""),
+        "manifest": ("asset", ids.manifest_asset, ""),
+        "state": ("asset", ids.state_asset, ""),
+        "capsule": ("capsule", record.converter, ""),
+    }
+    links = {what: reader.web_link(kind, ident, of) for what, (kind, ident, of) in pages.items() if ident}
+    return {what: link for what, link in links.items() if link}
 
 
 def jobs_answer(records: Sequence[JobRecord], following: str | None) -> Answer:
@@ -219,8 +239,32 @@ def jobs_answer(records: Sequence[JobRecord], following: str | None) -> Answer:
             {
                 **{key: data.get(key) for key in keys},
                 "by": record.created_by,
+                "superseded_by": record.superseded_by,
                 "tracks": len(record.rows),
                 "delivered": record.coverage.delivered if record.coverage else None,
             }
         )
     return {"schema": SCHEMA, "jobs": rows, "next": following}
+
+
+def backup_answer(made: Backup) -> Answer:
+    """A backup that was written and read back."""
+    return {
+        "schema": SCHEMA,
+        "file": str(made.file),
+        "created": made.created,
+        "jobs": made.jobs,
+        "active": made.active,
+        "sha256": made.sha256,
+        "wrong": list(made.wrong),
+    }
+
+
+def restore_answer(restored: Restored) -> Answer:
+    """A backup that was put in place; `in_doubt` are jobs whose next step is looked for before it is made."""
+    return {
+        **backup_answer(restored.backup),
+        "data": str(restored.data),
+        "replaced": str(restored.replaced) if restored.replaced else None,
+        "in_doubt": list(restored.in_doubt),
+    }

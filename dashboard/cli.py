@@ -1,7 +1,7 @@
 """The command line, `trackmapper`: everything the pages do, for scripts and tests.
 
 Results go to standard output, messages to standard error. Exit codes: 0 fine; 1 problems found, a launch refused
-or a job failed; 2 bad use, including files and settings that cannot be read.
+or a job failed, a platform that does not answer; 2 bad use, including files and settings that cannot be read.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from pathlib import Path
 from core.errors import InputError, NoSuchJobError, NotFoundError, SettingsError, TrackmapperError
 from core.settings import load_settings
 
+type _Parsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
-def _add(
-    parsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: str, text: str
-) -> argparse.ArgumentParser:
+
+def _add(parsers: _Parsers, name: str, run: str, text: str) -> argparse.ArgumentParser:
     parser = parsers.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="answer with JSON on standard output")
+    parser.add_argument("--platform", choices=("local", "code_ocean"), help="where assets live (TRACKMAPPER_PLATFORM)")
     parser.add_argument("--library", type=Path, metavar="DIR", help="folder of the local library (TRACKMAPPER_LIBRARY)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the queue (TRACKMAPPER_DATA)")
     return parser
@@ -33,6 +34,20 @@ def _state_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _server(parsers: _Parsers, name: str, text: str, port: str, port_help: str) -> None:
+    parser = _add(parsers, name, name, text)
+    parser.add_argument("--port", type=int, dest=port, help=port_help)
+    parser.add_argument(
+        "--address",
+        default="127.0.0.1",
+        metavar="A",
+        help="where to listen (127.0.0.1); wider only with a log-in",
+    )
+    parser.add_argument(
+        "--origin", action="append", default=[], metavar="HOST[:PORT]", help="a further name that browsers reach it by"
+    )
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(prog="trackmapper", description=__doc__, formatter_class=_Raw)
@@ -41,10 +56,14 @@ def build_parser() -> argparse.ArgumentParser:
     demo = _add(parsers, "demo", "demo", "dashboard and worker on the sample mouse; Ctrl-C ends both")
     demo.add_argument("--port", type=int, help="port of the dashboard (the next free one when taken)")
     demo.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
-    serve = _add(parsers, "serve", "serve", "serve the dashboard on this machine")
-    serve.add_argument("--port", type=int, help="port of the dashboard (TRACKMAPPER_PORT)")
-    worker = _add(parsers, "worker", "worker", "serve the worker that carries jobs to their end")
-    worker.add_argument("--port", type=int, dest="worker_port", help="port of its page (TRACKMAPPER_WORKER_PORT)")
+    _server(parsers, "serve", "serve the dashboard on this machine", "port", "port of the dashboard (TRACKMAPPER_PORT)")
+    _server(
+        parsers,
+        "worker",
+        "serve the worker that carries jobs to their end",
+        "worker_port",
+        "port of its page (TRACKMAPPER_WORKER_PORT)",
+    )
 
     sample = _add(parsers, "sample", "sample", "write the sample mouse into a folder")
     sample.add_argument("folder", type=Path, metavar="DIR")
@@ -57,32 +76,68 @@ def build_parser() -> argparse.ArgumentParser:
     suggest = _add(parsers, "suggest", "suggest_rows", "suggest a mapping, with reasons")
     _state_option(suggest)
     suggest.add_argument("--subject", metavar="ID", help="the mouse, when the state does not name it")
-
-    for name, run, text in (
-        ("check", "check", "find every problem of a mapping"),
-        ("launch", "launch", "check a mapping and launch its conversion"),
-    ):
-        each = _add(parsers, name, run, text)
-        _state_option(each)
-        each.add_argument("--manifest", required=True, type=Path, metavar="CSV", help="the mapping as a manifest")
-    each.add_argument("--wait", action="store_true", help="follow the job to its end; runs a worker when none is alive")
-    each.add_argument("--confirm", action="append", default=[], metavar="RULE", help="confirm a problem, e.g. S1")
-    each.add_argument("--user", help="who launches (TRACKMAPPER_USER)")
-    each.add_argument("--relaunch", action="store_true", help="launch again what has succeeded already")
+    _mapping(parsers, "check", "find every problem of a mapping")
+    _launch_options(_mapping(parsers, "launch", "check a mapping and launch its conversion"))
 
     jobs = _add(parsers, "jobs", "jobs", "list jobs, newest first")
     jobs.add_argument("--limit", type=int, default=50, help="how many (50)")
     jobs.add_argument("--before", metavar="ID", help="go on after this job (`next` of the last answer)")
+    _job(parsers, "job", "job", "show a job: what was asked, what was delivered, every event")
     for name, run, text in (
-        ("job", "job", "show a job: what was asked, what was delivered, every event"),
         ("cancel", "cancel_job", "stop a job"),
         ("retry", "retry_job", "try a failed job again"),
+        ("extend", "extend_job", "give a run more time before it asks"),
+        ("attach", "attach_job", "name the run that a job asks for; it is checked to be this job's"),
     ):
-        each = _add(parsers, name, run, text)
-        each.add_argument("id", metavar="ID")
-        if name != "job":
-            each.add_argument("--user", help="who does this (TRACKMAPPER_USER)")
+        each = _job(parsers, name, run, text)
+        each.add_argument("--user", help="who does this (TRACKMAPPER_USER)")
+        if name == "extend":
+            each.add_argument("--hours", type=_hours, required=True, metavar="N", help="from now on")
+        if name == "attach":
+            each.add_argument("run_id", metavar="RUN", help="id of the run on the platform")
+
+    probe = _add(parsers, "probe", "probe", "look at everything a launch needs; nothing costly happens")
+    probe.add_argument("--measure", metavar="CAPSULE", help="measure lags with runs of this tiny capsule; asks first")
+    probe.add_argument("--runs", type=int, default=5, metavar="N", help="of a measurement (5)")
+    probe.add_argument("--yes", action="store_true", help="measure without asking")
+    backup = _add(parsers, "backup", "backup", "write all jobs and drafts into one file, while they are in use")
+    backup.add_argument("file", type=Path, metavar="FILE")
+    restore = _add(parsers, "restore", "restore", "put a backup in the place of the queue; no worker may run")
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument("--replace", action="store_true", help="also where there are jobs; they are kept beside it")
     return parser
+
+
+def _mapping(parsers: _Parsers, name: str, text: str) -> argparse.ArgumentParser:
+    parser = _add(parsers, name, name, text)
+    _state_option(parser)
+    parser.add_argument("--manifest", required=True, type=Path, metavar="CSV", help="the mapping as a manifest")
+    return parser
+
+
+def _launch_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--wait", action="store_true", help="follow the job to its end; runs a worker when none is alive")
+    add("--confirm", action="append", default=[], metavar="RULE", help="confirm a problem, e.g. S1")
+    add("--user", help="who launches (TRACKMAPPER_USER)")
+    add("--relaunch", action="store_true", help="launch again what has succeeded already")
+    add("--converter-version", metavar="V", help="a released version of the converter (the proposed one)")
+    add("--parameter", action="append", default=[], metavar="NAME=VALUE", help="an option of the converter")
+    add("--route", choices=("direct", "monitor"), help="who keeps the result: our worker, or the pipeline monitor")
+    add("--deadline", type=_hours, metavar="HOURS", help="ask after this time (TRACKMAPPER_LONG_RUN_HOURS)")
+
+
+def _job(parsers: _Parsers, name: str, run: str, text: str) -> argparse.ArgumentParser:
+    parser = _add(parsers, name, run, text)
+    parser.add_argument("id", metavar="ID")
+    return parser
+
+
+def _hours(text: str) -> float:
+    hours = float(text)
+    if not 0 < hours <= 10_000:
+        raise argparse.ArgumentTypeError("it must be more than 0 hours, and at most 10000")
+    return hours
 
 
 class _Raw(argparse.RawDescriptionHelpFormatter):
@@ -92,7 +147,7 @@ class _Raw(argparse.RawDescriptionHelpFormatter):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = build_parser().parse_args(arguments)
-    names = ("library", "data", "port", "worker_port", "user")
+    names = ("platform", "library", "data", "port", "worker_port", "user")
     try:
         from dashboard import commands  # here, so that help and bad use answer at once and Ctrl-C is heard meanwhile
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from core.checks import check_table
 from core.checks.earlier import Converted
-from core.conversion import plan_conversion
-from core.errors import InputError, SettingsError, StoreUnusableError
-from core.manifest import ManifestTable, read_csv
-from core.models import Problem, Severity, State, Subject
+from core.errors import InputError, SettingsError
+from core.manifest import read_csv
+from core.models import Severity, State, Subject
 from core.neuroglancer import interpret_paste, read_state
 from core.neuroglancer.links import StateLink, fetch_state_link
 from core.platforms.choice import is_code_ocean, make_reader
@@ -24,13 +22,14 @@ from core.sample import write_sample
 from core.settings import Settings
 from core.subjects import gather_subject
 from core.suggestions import suggest
-from dashboard import answers, demo_mode, listings, servers
+from dashboard import answers, demo_mode, launch_command, listings, probe_command, servers
 from dashboard.answers import Answer
-from jobs import submission
+from dashboard.launch_command import Checked
+from jobs import backup as backups
+from jobs import data_folder, submission
 from jobs.earlier import converted_before
 from jobs.records import JobRecord
 from jobs.store import JobStore
-from jobs.worker_loop import run_worker
 
 Result = tuple[int, Answer, str]
 MANIFEST_LIMIT_BYTES = 4 << 20
@@ -98,9 +97,7 @@ def _subject_of(state: State, given: str | None) -> str:
     return subject
 
 
-def _read_mapping(
-    options: argparse.Namespace, settings: Settings
-) -> tuple[State, ManifestTable, Subject | None, tuple[Problem, ...]]:
+def _read_mapping(options: argparse.Namespace, settings: Settings) -> Checked:
     """The state, the manifest, the mouse and every problem of the three together."""
     state = _read_source(options.state, settings)
     table = read_csv(_read_file(options.manifest, MANIFEST_LIMIT_BYTES))
@@ -110,8 +107,7 @@ def _read_mapping(
     if mouse and settings.data.exists():
         with JobStore(settings.data) as store:
             converted = converted_before(store, mouse)
-    problems = check_table(table, state=state, subject=gathered, converted=converted)
-    return state, table, gathered, problems
+    return Checked(state, table, gathered, check_table(table, state=state, subject=gathered, converted=converted))
 
 
 def sample(options: argparse.Namespace, settings: Settings) -> Result:
@@ -143,7 +139,7 @@ def suggest_rows(options: argparse.Namespace, settings: Settings) -> Result:
 
 def check(options: argparse.Namespace, settings: Settings) -> Result:
     """Check a mapping."""
-    *_, problems = _read_mapping(options, settings)
+    problems = _read_mapping(options, settings).problems
     answer = answers.check_answer(problems)
     return 0 if answer["ok"] else 1, answer, listings.problems_text(problems)
 
@@ -153,78 +149,7 @@ def check(options: argparse.Namespace, settings: Settings) -> Result:
 
 def launch(options: argparse.Namespace, settings: Settings) -> Result:
     """Check, submit and, with --wait, follow a job to its end."""
-    found, table, gathered, problems = _read_mapping(options, settings)
-    open_problems = [problem for problem in problems if _stops_launch(problem, options.confirm)]
-    if open_problems or gathered is None:
-        rules = sorted({p.rule for p in open_problems if p.severity is Severity.CONFIRM})
-        confirm = (
-            f" Problems to confirm, when they are meant: {' '.join(f'--confirm {r}' for r in rules)}." if rules else ""
-        )
-        _say(f"trackmapper: nothing was launched.{confirm}")
-        answer = {**answers.check_answer(problems), "ok": False, "job": None, "state": None, "duplicate_of": None}
-        return 1, answer, listings.problems_text(problems)
-    reader = make_reader(settings)
-    offer = reader.converter_offer()
-    plan = plan_conversion(
-        table.rows,
-        state=found,
-        subject=gathered,
-        platform=reader.name,
-        converter=offer.converter,
-        converter_version=offer.version,
-    )
-    store = JobStore(settings.data)
-    try:
-        done = submission.submit(
-            store,
-            plan,
-            rows=table.rows,
-            problems=problems,
-            confirmed=tuple(options.confirm),
-            user=settings.user_name,
-            now=_now(),
-            relaunch=options.relaunch,
-        )
-        if done.duplicate_of:
-            _say(f"The same mapping is job {listings.short_id(done.duplicate_of)} already; no second one was made.")
-        record = _follow(store, done.job_id, settings) if options.wait else store.get(done.job_id)
-    finally:
-        store.close()
-    if options.wait:
-        answer = {**answers.job_answer(record), "job": record.id, "duplicate_of": done.duplicate_of}
-        return 0 if record.state == "succeeded" else 1, answer, listings.job_text(record)
-    answer = answers.launch_answer(record.id, record.state, done.duplicate_of)
-    return 0, answer, listings.launched_text(record)
-
-
-def _stops_launch(problem: Problem, confirmed: Sequence[str]) -> bool:
-    if problem.severity is Severity.CONFIRM:
-        return problem.rule not in confirmed
-    return problem.severity is Severity.ERROR
-
-
-def _follow(store: JobStore, job_id: str, settings: Settings) -> JobRecord:
-    """Wait for the end of a job or for its question; runs the worker's loop when nobody else does."""
-    stop = threading.Event()
-    # The loop itself stands by while another worker leads, and takes over when that one dies.
-    loop = threading.Thread(target=run_worker, args=(settings, stop), name="worker", daemon=True)
-    loop.start()
-    last = ""
-    try:
-        while True:
-            record = store.get(job_id)
-            now = f"{record.state} ({record.step})" if record.step else record.state
-            if now != last:
-                _say(f"job {listings.short_id(job_id)}: {now}")
-                last = now
-            if record.has_ended or record.state == "needs_you":
-                return record
-            if not loop.is_alive():
-                raise StoreUnusableError("the worker's loop ended", cure="Look at its messages above; then try again.")
-            time.sleep(0.2)
-    finally:
-        stop.set()
-        loop.join(timeout=30)
+    return launch_command.launch(options, settings, _read_mapping, _say)
 
 
 def jobs(options: argparse.Namespace, settings: Settings) -> Result:
@@ -242,22 +167,62 @@ def job(options: argparse.Namespace, settings: Settings) -> Result:
     """Show a job. Exit code 1 when it failed, so that scripts can ask."""
     with JobStore(settings.data) as store:
         record = store.get(listings.long_id(options.id))
-    failed = record.state in {"failed", "incomplete", "refused"}
-    return 1 if failed else 0, answers.job_answer(record), listings.job_text(record)
+    _, answer, text = _shown(record, settings)
+    return int(record.state in {"failed", "incomplete", "refused"}), answer, text
 
 
 def cancel_job(options: argparse.Namespace, settings: Settings) -> Result:
     """Stop a job."""
-    with JobStore(settings.data) as store:
-        record = submission.cancel(store, listings.long_id(options.id), user=settings.user_name, now=_now())
-    return 0, answers.job_answer(record), listings.job_text(record)
+    return _acted(options, settings, submission.cancel)
 
 
 def retry_job(options: argparse.Namespace, settings: Settings) -> Result:
     """Try a failed job again."""
+    return _acted(options, settings, submission.retry)
+
+
+def extend_job(options: argparse.Namespace, settings: Settings) -> Result:
+    """Give a run more time before it asks its people."""
+    return _acted(options, settings, partial(submission.extend, hours=options.hours))
+
+
+def attach_job(options: argparse.Namespace, settings: Settings) -> Result:
+    """Name the run that a job could not find by itself."""
+    return _acted(options, settings, partial(submission.attach, run_id=options.run_id))
+
+
+def _acted(options: argparse.Namespace, settings: Settings, act: Callable[..., JobRecord]) -> Result:
     with JobStore(settings.data) as store:
-        record = submission.retry(store, listings.long_id(options.id), user=settings.user_name, now=_now())
-    return 0, answers.job_answer(record), listings.job_text(record)
+        record = act(store, listings.long_id(options.id), user=settings.user_name, now=_now())
+    return _shown(record, settings)
+
+
+def _shown(record: JobRecord, settings: Settings) -> Result:
+    links = answers.job_links(record, make_reader(settings), settings.monitor_capsule)
+    return 0, answers.job_answer(record, links), listings.job_text(record, links)
+
+
+# --- upkeep -----------------------------------------------------------------------------------
+
+
+def probe(options: argparse.Namespace, settings: Settings) -> Result:
+    """Look at everything a launch needs."""
+    return probe_command.probe(options, settings, say=_say)
+
+
+def backup(options: argparse.Namespace, settings: Settings) -> Result:
+    """Write everything that is kept of jobs and drafts into one file."""
+    if not data_folder.DataFolder.at(settings.data).database.exists():
+        raise InputError("there is no queue to back up", where=str(settings.data), cure="Name its folder with --data.")
+    with JobStore(settings.data) as store:
+        made = backups.write_backup(store, options.file, now=_now())
+    return 0, answers.backup_answer(made), listings.backup_text(made)
+
+
+def restore(options: argparse.Namespace, settings: Settings) -> Result:
+    """Put a backup in the place of the queue."""
+    restored = backups.restore_backup(options.file, settings.data, now=_now(), replace=options.replace)
+    return 0, answers.restore_answer(restored), listings.restore_text(restored)
 
 
 # --- servers ----------------------------------------------------------------------------------
@@ -266,13 +231,15 @@ def retry_job(options: argparse.Namespace, settings: Settings) -> Result:
 def serve(options: argparse.Namespace, settings: Settings) -> Result:
     """Serve the dashboard until Ctrl-C."""
     _say(f"Dashboard: {servers.page_url(servers.DASHBOARD, settings.port)}")
-    return servers.run_in_foreground(servers.DASHBOARD, settings.port, settings), {}, ""
+    door = servers.Door(options.address, tuple(options.origin))
+    return servers.run_in_foreground(servers.DASHBOARD, settings.port, settings, door), {}, ""
 
 
 def worker(options: argparse.Namespace, settings: Settings) -> Result:
     """Serve the worker until Ctrl-C."""
     _say(f"Worker: {servers.page_url(servers.WORKER, settings.worker_port)}")
-    return servers.run_in_foreground(servers.WORKER, settings.worker_port, settings), {}, ""
+    door = servers.Door(options.address, tuple(options.origin))
+    return servers.run_in_foreground(servers.WORKER, settings.worker_port, settings, door), {}, ""
 
 
 def demo(options: argparse.Namespace, settings: Settings) -> Result:

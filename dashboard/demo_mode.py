@@ -38,6 +38,7 @@ def run(options: argparse.Namespace, settings: Settings, *, say: Callable[[str],
         port = servers.free_port(settings.port)
         settings = settings.model_copy(
             update={
+                "platform": "local",
                 "library": summary.library,
                 "data": data,
                 "port": port,

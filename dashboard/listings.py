@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from core.errors import NoSuchJobError
 from core.models import Probe, Problem, Severity, Sorting, State, Subject, Suggestion
 from core.sample import SampleSummary
+from jobs.backup import Backup, Restored
 from jobs.records import JobRecord
 
 _ORDER = list(Severity)
@@ -30,13 +31,14 @@ def long_id(given: str) -> str:
 
 def table(rows: Iterable[Sequence[object]], heading: Sequence[str]) -> str:
     """Left-aligned columns, as wide as they need to be; control characters are shown, not sent to the terminal."""
-    cells = [[_plain("" if cell is None else str(cell)) for cell in row] for row in (heading, *rows)]
+    cells = [[plain("" if cell is None else str(cell)) for cell in row] for row in (heading, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(heading))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return "\n".join(lines)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Text as one line of a terminal: control characters are shown, not sent."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
@@ -118,7 +120,7 @@ def problems_text(problems: Sequence[Problem]) -> str:
         lines.append(f"             {problem.cure}")
     counts = {severity: sum(p.severity is severity for p in problems) for severity in Severity}
     lines.append(", ".join(f"{count} {severity.value}" for severity, count in counts.items() if count))
-    return "\n".join(_plain(line) for line in lines)
+    return "\n".join(plain(line) for line in lines)
 
 
 def launched_text(record: JobRecord) -> str:
@@ -137,10 +139,12 @@ def jobs_text(records: Sequence[JobRecord]) -> str:
     return table(rows, ("job", "mouse", "state", "tracks", "by", "launched", "error"))
 
 
-def job_text(record: JobRecord) -> str:
-    """A job: state, coverage, events."""
+def job_text(record: JobRecord, links: Mapping[str, str] | None = None) -> str:
+    """A job: state, ids with their pages, coverage, events."""
     head = f"Job {short_id(record.id)}, mouse {record.subject}: {record.state}"
-    parts = [head + (f" - {_plain(record.error)}" if record.error else "")]
+    parts = [head + (f" - {plain(record.error)}" if record.error else "")]
+    if ids := _ids_text(record, links or {}):
+        parts.append(ids)
     if record.coverage:
         c = record.coverage
         rows = [(r.track, r.recording, r.stream, r.shank, r.status, r.why) for r in c.rows]
@@ -149,3 +153,36 @@ def job_text(record: JobRecord) -> str:
     events = [(f"{e.at:%Y-%m-%d %H:%M:%S}Z", e.what, e.by, e.detail) for e in record.events]
     parts.append(table(events, ("when", "what", "by", "detail")))
     return "\n\n".join(parts)
+
+
+def _ids_text(record: JobRecord, links: Mapping[str, str]) -> str:
+    ids = {
+        "run": record.ids.run,
+        "conversion": record.remote.child,
+        "result": record.ids.result,
+        "manifest": record.ids.manifest_asset,
+        "state": record.ids.state_asset,
+    }
+    rows = [(what, ident, links.get(what, "")) for what, ident in ids.items() if ident]
+    return table(rows, ("", "id", "page")) if rows else ""
+
+
+def backup_text(made: Backup) -> str:
+    """What was written."""
+    lines = [f"{made.file}: {made.jobs} jobs, {made.active} of them active, written and read back."]
+    lines += [f"  wrong in the queue already: {words}" for words in made.wrong]
+    return "\n".join(plain(line) for line in lines)
+
+
+def restore_text(restored: Restored) -> str:
+    """What was put in place, and what to expect of it."""
+    backup = restored.backup
+    lines = [f"{restored.data}: {backup.jobs} jobs as they were at {backup.created}."]
+    if restored.replaced:
+        lines.append(f"The queue that was there is kept: {restored.replaced}")
+    if restored.in_doubt:
+        ids = ", ".join(short_id(job_id) for job_id in restored.in_doubt)
+        lines.append(f"These may have gone on since; the worker looks for what they made before it makes it: {ids}")
+    lines.append(f"What was launched after {backup.created} is not in it: look on the platform before launching again.")
+    lines.append("Restart the dashboard, then start the worker.")
+    return "\n".join(plain(line) for line in lines)

@@ -1,7 +1,8 @@
 """Starts the served processes: the dashboard, the worker, and both for the demo.
 
-Every server listens on loopback only and names the origins a browser may use: a bare `panel serve` listens
-everywhere, and a page opened as 127.0.0.1 stays blank when only localhost is allowed.
+Every server listens on loopback, unless a person says otherwise and people must log in, and names the origins a
+browser may use: a bare `panel serve` listens everywhere, and a page opened as 127.0.0.1 stays blank when only
+localhost is allowed.
 """
 
 from __future__ import annotations
@@ -16,33 +17,67 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from core.errors import TrackmapperError
+from core.errors import SettingsError, TrackmapperError
+from core.platforms.choice import is_code_ocean
 from core.settings import Settings
+from jobs import exposure
 
 ROOT = Path(__file__).resolve().parents[1]
 LOOPBACK = "127.0.0.1"
 DASHBOARD = "dashboard/app.py"
 WORKER = "jobs/worker.py"
+LOG_INS = ("PANEL_OAUTH_PROVIDER", "PANEL_BASIC_AUTH")
+"""Variables by which Panel asks people to log in; their secrets are read from the environment, too."""
 MAX_MESSAGE_BYTES = 24 * 1024 * 1024
 """A 16 MiB upload grows by a third on its way through the websocket."""
 
 
-def panel_command(script: str, port: int) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a server listens, and by which names browsers may reach it."""
+
+    address: str = LOOPBACK
+    origins: tuple[str, ...] = ()
+    """Further `host[:port]` that people type, e.g. of a reverse proxy."""
+
+
+THIS_MACHINE = Door()
+
+
+def panel_command(script: str, port: int, door: Door = THIS_MACHINE) -> list[str]:
     """The `panel serve` command line of a script; the README shows the same."""
-    command = [sys.executable, "-m", "panel", "serve", str(ROOT / script), "--address", LOOPBACK, "--port", str(port)]
-    for host in (LOOPBACK, "localhost"):
-        command += ["--allow-websocket-origin", f"{host}:{port}"]
+    command = [sys.executable, "-m", "panel", "serve", str(ROOT / script)]
+    command += ["--address", door.address, "--port", str(port)]
+    for origin in (f"{LOOPBACK}:{port}", f"localhost:{port}", *door.origins):
+        command += ["--allow-websocket-origin", origin]
     command += ["--websocket-max-message-size", str(MAX_MESSAGE_BYTES), "--log-level", "warning", "--liveness"]
     # The worker must run before anybody opens its page.
     return [*command, "--warm"] if script == WORKER else command
+
+
+def refuse_open_door(door: Door) -> None:
+    """Refuse to listen beyond this machine without a log-in; the pages themselves refuse, too.
+
+    Raises:
+        SettingsError: nobody would have to log in.
+    """
+    if exposure.is_exposed([door.address]) and not any(os.environ.get(name) for name in LOG_INS):
+        raise SettingsError(
+            f"anybody could use the page at {door.address} without a log-in",
+            where="--address",
+            cure=f"Set {' or '.join(LOG_INS)} in the environment (docs/running.md), or leave --address out.",
+        )
 
 
 def environment(settings: Settings) -> dict[str, str]:
     """The environment of a served process: ours, with the settings made explicit and absolute."""
     return {
         **os.environ,
+        # Explicit, because a library that is named would else decide it.
+        "TRACKMAPPER_PLATFORM": "code_ocean" if is_code_ocean(settings) else "local",
         "TRACKMAPPER_LIBRARY": str(settings.library.resolve()),
         "TRACKMAPPER_DATA": str(settings.data.resolve()),
         "TRACKMAPPER_USER": settings.user,
@@ -76,9 +111,14 @@ def free_port(preferred: int, taken: frozenset[int] = frozenset()) -> int:
     )
 
 
-def run_in_foreground(script: str, port: int, settings: Settings) -> int:
-    """Serve a script until Ctrl-C; returns the exit code of `panel serve`."""
-    with started(script, port, environment(settings)) as process, signals_raise():
+def run_in_foreground(script: str, port: int, settings: Settings, door: Door = THIS_MACHINE) -> int:
+    """Serve a script until Ctrl-C; returns the exit code of `panel serve`.
+
+    Raises:
+        SettingsError: anybody could reach it without a log-in.
+    """
+    refuse_open_door(door)
+    with started(script, port, environment(settings), door) as process, signals_raise():
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -86,12 +126,15 @@ def run_in_foreground(script: str, port: int, settings: Settings) -> int:
 
 
 @contextmanager
-def started(script: str, port: int, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def started(
+    script: str, port: int, env: Mapping[str, str], door: Door = THIS_MACHINE
+) -> Iterator[subprocess.Popen[bytes]]:
     """A server in its own process group, so that Ctrl-C reaches it only through us, in order; ended at the end."""
     process = None
     try:
         with signals_held():
-            process = subprocess.Popen(panel_command(script, port), cwd=ROOT, env=dict(env), start_new_session=True)
+            command = panel_command(script, port, door)
+            process = subprocess.Popen(command, cwd=ROOT, env=dict(env), start_new_session=True)
         yield process
     finally:
         if process is not None:
