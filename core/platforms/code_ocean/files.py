@@ -6,18 +6,13 @@ none, or when ours is refused.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
-from botocore import UNSIGNED
-from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -38,14 +33,14 @@ from core.errors import (
     UnavailableError,
 )
 from core.platforms.base import Entry
+from core.platforms.code_ocean.s3_clients import CONNECTIONS, TRIES, Clients, make_clients
+from core.platforms.code_ocean.s3_reads import Answer, Page, QuickReads
 from core.settings import Settings
 
-CONNECTIONS = 64
-"""Requests at the same time, of all threads; each has a connection of the pool."""
-CONNECT_S, READ_S = 5.0, 30.0
-_TRIES = 3
 _BODY_S = 120.0
 """For a whole file: the time-out of a read is only between two of its bytes."""
+__all__ = ["Clients", "S3Files", "make_clients"]
+
 _CHUNK = 256 * 1024
 MAX_ENTRIES = 100_000
 """Of one folder. No folder that is listed here has a hundredth of it."""
@@ -65,15 +60,6 @@ _STALE = frozenset(
 )
 _BUSY = frozenset({"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests", "429"})
 _GIVE_KEYS = "Give this machine AWS credentials (AWS_ACCESS_KEY_ID, AWS_PROFILE or a role), and restart."
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """boto3's S3 clients, safe in several threads."""
-
-    signed: Any
-    """None when boto3 finds no credentials."""
-    unsigned: Any
 
 
 class S3Files:
@@ -114,15 +100,11 @@ class S3Files:
         where = f"s3://{bucket}/{folder}"
         entries: list[Entry] = []
         there = False
-        for page in self._pages(bucket, folder, where, Delimiter="/"):
-            files, folders = page.get("Contents", ()), page.get("CommonPrefixes", ())
-            there = there or bool(files or folders)
-            for one in folders:
-                if name := one["Prefix"][len(folder) :].rstrip("/"):
-                    entries.append(Entry(name, is_folder=True))
-            for one in files:
-                if name := one["Key"][len(folder) :]:
-                    entries.append(Entry(name, is_folder=False, size=int(one["Size"])))
+        for page in self._pages(bucket, folder, "/", where):
+            there = there or bool(page.files or page.folders)
+            names = (prefix[len(folder) :].rstrip("/") for prefix in page.folders)
+            entries += [Entry(name, is_folder=True) for name in names if name]
+            entries += [Entry(key[len(folder) :], False, size) for key, size in page.files if key != folder]
         if not there:
             raise NotFoundError("S3 has no such folder", where=where, cure="Check the asset's contents.")
         return tuple(sorted(entries, key=lambda entry: entry.name))
@@ -134,9 +116,9 @@ class S3Files:
         """
         where = f"s3://{bucket}/{prefix}*"
         found = [
-            one["Prefix"].rstrip("/").rpartition("/")[2]
-            for page in self._pages(bucket, prefix, where, Delimiter="/")
-            for one in page.get("CommonPrefixes", ())
+            folder.rstrip("/").rpartition("/")[2]
+            for page in self._pages(bucket, prefix, "/", where)
+            for folder in page.folders
         ]
         return tuple(sorted(filter(None, found)))
 
@@ -147,10 +129,10 @@ class S3Files:
         """
         folder = f"{prefix.strip('/')}/"
         found = [
-            Entry(name, is_folder=False, size=int(one["Size"]))
-            for page in self._pages(bucket, folder, f"s3://{bucket}/{folder}")
-            for one in page.get("Contents", ())
-            if (name := one["Key"][len(folder) :])
+            Entry(key[len(folder) :], False, size)
+            for page in self._pages(bucket, folder, "", f"s3://{bucket}/{folder}")
+            for key, size in page.files
+            if key != folder
         ]
         return tuple(sorted(found, key=lambda entry: entry.name))
 
@@ -164,33 +146,32 @@ class S3Files:
             PlatformError: it has more than `limit` bytes; none of them is read.
         """
         where = f"s3://{bucket}/{key}"
-        return self._reading(bucket, where, lambda client: _read(client, bucket, key, limit, where))
+        return self._reading(bucket, where, lambda door: _read(door, bucket, key, limit, where))
 
-    def _pages(self, bucket: str, prefix: str, where: str, **more: str) -> list[Mapping[str, Any]]:
-        pages: list[Mapping[str, Any]] = []
-        asked = {"Bucket": bucket, "Prefix": prefix, **more}
-        seen = 0
+    def _pages(self, bucket: str, prefix: str, delimiter: str, where: str) -> list[Page]:
+        pages: list[Page] = []
+        token = ""
         while True:
-            page = self._reading(bucket, where, lambda client: client.list_objects_v2(**asked))
-            pages.append(page)
-            seen += len(page.get("Contents", ())) + len(page.get("CommonPrefixes", ()))
-            token = page.get("NextContinuationToken")
-            if not page.get("IsTruncated") or not token:
+            ask = partial(_list_page, bucket=bucket, prefix=prefix, delimiter=delimiter, token=token, where=where)
+            pages.append(self._reading(bucket, where, ask))
+            token = pages[-1].next_token
+            if not token:
                 return pages
-            if seen >= MAX_ENTRIES:
+            if sum(len(page.files) + len(page.folders) for page in pages) >= MAX_ENTRIES:
                 told = f"it has more than {MAX_ENTRIES} entries"
                 raise PlatformError(told, where=where, cure="It is larger than such a folder can be.")
-            asked["ContinuationToken"] = token
 
-    def _reading[T](self, bucket: str, where: str, call: Callable[[Any], T]) -> T:
+    def _reading[T](self, bucket: str, where: str, call: Callable[[_Door], T]) -> T:
         clients = self._made(where)
+        signed = _Door(clients.signed, clients.quick, signed=True)
+        unsigned = _Door(clients.unsigned, clients.quick, signed=False)
         if clients.signed is None or bucket in self._open:
-            return self._asked(call, clients.unsigned, where)
+            return self._asked(lambda: call(unsigned), where)
         try:
-            return self._asked(call, clients.signed, where)
+            return self._asked(lambda: call(signed), where)
         except AccessError as refused:
             try:
-                answer = self._asked(call, clients.unsigned, where)
+                answer = self._asked(lambda: call(unsigned), where)
             except PlatformError:
                 raise refused from None
             self._open.add(bucket)
@@ -212,7 +193,7 @@ class S3Files:
                 "this machine has no AWS credentials, so nothing can be written to S3", where=where, cure=_GIVE_KEYS
             )
         try:
-            self._asked(lambda signed: signed.put_object(Bucket=bucket, Key=key, Body=data), client, where)
+            self._asked(lambda: client.put_object(Bucket=bucket, Key=key, Body=data), where)
         except NotFoundError as error:
             cure = "Set TRACKMAPPER_SCRATCH_BUCKET to a bucket that is there."
             raise RefusedError(error.message, where=where, cure=cure) from None
@@ -234,15 +215,17 @@ class S3Files:
                     raise AccessError(told, where=where, cure="Check the AWS_ variables and ~/.aws.") from None
             return self._clients
 
-    def _asked[T](self, call: Callable[[Any], T], client: Any, where: str) -> T:  # noqa: ANN401 - boto3 has no types
+    def _asked[T](self, call: Callable[[], T], where: str) -> T:
         """A call's answer, its errors sorted."""
         with self._lock:
             self.requests += 1
         with self._free:
             try:
-                return call(client)
+                return call()
             except ClientError as error:
-                raise _sorted_error(error.response, where) from None
+                told, code = error.response, str(error.response.get("Error", {}).get("Code", ""))
+                status = told.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+                raise _sorted_error(code or "nothing", status, where) from None
             except ParamValidationError:
                 raise NotFoundError("S3 can have no such name", where=where, cure="Check the name.") from None
             except (*_BROKEN, ResponseParserError) as error:
@@ -254,62 +237,68 @@ class S3Files:
                 raise AccessError(told, where=where, cure=_GIVE_KEYS) from None
 
 
-_BROKEN = (BotoConnectionError, HTTPClientError, HTTPError, OSError)
+_BROKEN = (BotoConnectionError, HTTPClientError, IncompleteReadError, HTTPError, OSError)
 
 
-def make_clients() -> Clients:
-    """boto3's clients as its own variables and files say, made to cost little for each request."""
-    if logging.getLogger("botocore").level == logging.NOTSET:
-        # At DEBUG it writes the headers of every request, with the session's token.
-        logging.getLogger("botocore").setLevel(logging.INFO)
-    core = botocore.session.get_session()
-    # Nobody reads the times of a listing here, and reading them is a third of its cost.
-    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
-    session = boto3.session.Session(botocore_session=core)
-    config = Config(
-        connect_timeout=CONNECT_S,
-        read_timeout=READ_S,
-        retries={"mode": "standard", "total_max_attempts": _TRIES},
-        max_pool_connections=CONNECTIONS,
-        tcp_keepalive=True,
-        parameter_validation=False,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A way to read: boto3's client, and the quick way before it."""
+
+    client: Any
+    quick: QuickReads | None
+    signed: bool
+
+
+def _list_page(door: _Door, bucket: str, prefix: str, delimiter: str, token: str, where: str) -> Page:
+    quick = door.quick
+    found = None if quick is None else quick.list_page(bucket, prefix, delimiter, token, signed=door.signed)
+    if isinstance(found, Answer):
+        raise _sorted_error(found.code, found.status, where)
+    if found is not None:
+        return found
+    asked = {"Bucket": bucket, "Prefix": prefix, "Delimiter": delimiter, "ContinuationToken": token}
+    told = door.client.list_objects_v2(**{name: text for name, text in asked.items() if text})
+    return Page(
+        tuple((one["Key"], int(one["Size"])) for one in told.get("Contents", ())),
+        tuple(one["Prefix"] for one in told.get("CommonPrefixes", ())),
+        told.get("NextContinuationToken", "") if told.get("IsTruncated") else "",
     )
-    unsigned = config.merge(Config(signature_version=UNSIGNED))
-    client = session.client("s3", config=unsigned)
-    if not (urlsplit(client.meta.endpoint_url).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn")):
-        # Another server than Amazon's has no name for each bucket.
-        path_style = Config(s3={"addressing_style": "path"})
-        config, unsigned = config.merge(path_style), unsigned.merge(path_style)
-        client = session.client("s3", config=unsigned)
-    signed = None if session.get_credentials() is None else session.client("s3", config=config)
-    return Clients(signed, client)
 
 
-def _read(client: Any, bucket: str, key: str, limit: int, where: str) -> bytes:  # noqa: ANN401 - boto3 has no types
-    for tried in range(1, _TRIES + 1):
-        body = client.get_object(Bucket=bucket, Key=key)
+def _read(door: _Door, bucket: str, key: str, limit: int, where: str) -> bytes:
+    answer = None if door.quick is None else door.quick.get(bucket, key, signed=door.signed)
+    if answer is not None and answer.status != 200:
+        raise _sorted_error(answer.code, answer.status, where)
+    if answer is not None and answer.size is not None:
         try:
-            if body["ContentLength"] > limit:
-                told = f"it has {body['ContentLength']} bytes, more than {limit}"
-                raise PlatformError(told, where=where, cure="It is larger than such a file can be.")
-            return _whole(body["Body"], where)
-        except (*_BROKEN, IncompleteReadError):
+            return _bounded(answer.raw, answer.size, limit, where)
+        except _BROKEN:
+            pass  # boto3's turn
+    for tried in range(1, TRIES + 1):
+        told = door.client.get_object(Bucket=bucket, Key=key)
+        try:
+            return _bounded(told["Body"], told["ContentLength"], limit, where)
+        except _BROKEN:
             # boto3 repeats requests, but not a body that is torn in the middle.
-            if tried == _TRIES:
+            if tried == TRIES:
                 raise
-        finally:
-            body["Body"].close()
     raise AssertionError("unreachable")
 
 
-def _whole(body: Any, where: str) -> bytes:  # noqa: ANN401 - boto3 has no types
+def _bounded(body: Any, size: int, limit: int, where: str) -> bytes:  # noqa: ANN401 - boto3 has no types
+    """A body of at most so many bytes, whole; closed in any case."""
     began_s, parts = time.monotonic(), []
-    while part := body.read(_CHUNK):
-        parts.append(part)
-        if time.monotonic() - began_s > _BODY_S:
-            raise UnavailableError(f"it did not come whole within {_BODY_S:g} s", where=where, cure="Try again later.")
+    try:
+        if size > limit:
+            told = f"it has {size} bytes, more than {limit}"
+            raise PlatformError(told, where=where, cure="It is larger than such a file can be.")
+        while part := body.read(_CHUNK):
+            parts.append(part)
+            if time.monotonic() - began_s > _BODY_S:
+                told = f"it did not come whole within {_BODY_S:g} s"
+                raise UnavailableError(told, where=where, cure="Try again later.")
+    finally:
+        body.close()
     return b"".join(parts)
 
 
@@ -317,11 +306,8 @@ class _DeniedError(AccessError):
     """We are known, and may not do this; what credentials cannot cure."""
 
 
-def _sorted_error(answer: Mapping[str, Any], where: str) -> PlatformError:
+def _sorted_error(code: str, status: int, where: str) -> PlatformError:
     """The error that S3's answer stands for."""
-    told = answer.get("Error", {})
-    code = str(told.get("Code", "")) or "nothing"
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _GONE:
         what = "bucket" if code == "NoSuchBucket" else "file"
         return NotFoundError(f"S3 has no such {what}", where=where, cure="Check the asset's contents.")
