@@ -22,6 +22,7 @@ class Wanted:
     by: str = ""
     since: datetime | None = None
     archived: bool | None = None
+    superseded: bool | None = None
 
 
 def history_query(top: str, wanted: Wanted) -> tuple[str, list[str]]:
@@ -39,4 +40,22 @@ def history_query(top: str, wanted: Wanted) -> tuple[str, list[str]]:
         values.append(wanted.since.isoformat())
     if wanted.archived is not None:
         where.append(f"{_FIELD.format('archived')} = {int(wanted.archived)}")
+    if wanted.superseded is not None:
+        where.append(f"{_FIELD.format('superseded_by')} IS {'NOT NULL' if wanted.superseded else 'NULL'}")
     return f"SELECT key, mode, value FROM Cache WHERE {' AND '.join(where)} ORDER BY key DESC LIMIT ?", values
+
+
+def count_query() -> str:
+    """SQL that counts the superseded jobs by state. Reads the whole history."""
+    return (
+        f"SELECT {_FIELD.format('state')}, count(*) FROM Cache WHERE key > 'job/' AND key < 'job0' AND {ROW_IS_OURS}"
+        f" AND {_FIELD.format('superseded_by')} IS NOT NULL GROUP BY 1"
+    )
+
+
+def launched_query() -> str:
+    """SQL of (key, created, created_by) below a key, newest first; its parameters are that key and the limit."""
+    return (
+        f"SELECT key, {_FIELD.format('created')}, {_FIELD.format('created_by')} FROM Cache"
+        f" WHERE key > 'job/' AND key < ? AND {ROW_IS_OURS} ORDER BY key DESC LIMIT ?"
+    )

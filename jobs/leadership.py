@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
+from core.platforms.base import HealthKind
 from jobs.data_folder import DataFolder
 from jobs.database import store_error
 from jobs.records import Frozen
@@ -32,6 +33,14 @@ class WorkerStatus(Frozen):
     """What holds all jobs up: a pause, a platform that cannot be reached; "" when nothing does."""
     errors: tuple[str, ...] = ()
     """The last few, newest last."""
+    health: HealthKind = HealthKind.OK
+    """How the platform answers."""
+    health_words: str = ""
+    """What it says, or what went wrong; "" when all is well."""
+    health_since: AwareDatetime | None = None
+    """When the present trouble began."""
+    notices: str = ""
+    """Why people outside were not told of ends and questions; "" when they were."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import logging
 import os
@@ -15,23 +16,28 @@ from core.errors import JobError, StaleRecordError, StoreError
 from core.platforms.base import Runner
 from core.settings import Settings
 from jobs import calls, protocol
-from jobs.call_answers import Answer, NotReached
+from jobs.aftercare import check_up
+from jobs.announce import Announcer
+from jobs.call_answers import Answer, NotReached, Throttled
 from jobs.clock import moment
 from jobs.launches import Launch, open_launch
 from jobs.leadership import WorkerStatus
+from jobs.platform_health import BREAK_S, PlatformHealth
 from jobs.protocol import Kind, Policy
-from jobs.records import JobRecord, Moment, Phase, Step
+from jobs.records import JobRecord, Moment, Phase
 from jobs.store import JobStore
 
 _log = logging.getLogger(__name__)
 _CALLS_A_PASS = 20
 """More than a whole job needs: a job that never comes to rest must not keep the others waiting."""
-_FAILURES_TO_BREAK, _BREAK_S = 5, 60.0
 _STATUS_S, _ERRORS_KEPT, _WRITES_TRIED = 15.0, 5, 5
 _FAULT_WAIT_S = 60.0
 _LOOKS_ON = frozenset({Kind.INPUTS, Kind.WATCH, Kind.RESULT})
-# A young run is looked at often, an old one seldom: (age in seconds, times the settled pause).
-_LOOKS = ((120.0, 1.0), (600.0, 4.0), (float("inf"), 8.0))
+_YOUNG_S = 10.0
+"""Assets are ready within seconds, runs within hours."""
+_LOG_BEFORE = frozenset({Kind.STOP, Kind.VERIFY})
+"""Stopping may take a run away with its log; by its end a log is whole."""
+_LOG_CAP = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,9 @@ class Monitor:
     Args:
         store: The queue.
         runner: The platform.
-        settings: How often to look, and from when a run is long.
+        settings: What becomes of twins, and the deadline of jobs that name none.
+        poll_s: Seconds between two looks at a run; the settings' when None.
+        announcer: Tells people outside of ends and questions.
         owner: Identifies this worker; a new one each time, unless given.
         now: The clocks.
         draw: Gives numbers from 0 to 1, to spread looks and back-offs.
@@ -63,6 +71,8 @@ class Monitor:
         runner: Runner,
         settings: Settings,
         *,
+        poll_s: float | None = None,
+        announcer: Announcer | None = None,
         owner: str | None = None,
         now: Callable[[], Moment] = moment,
         draw: Callable[[], float] = random.random,
@@ -75,7 +85,10 @@ class Monitor:
         self._now, self._draw, self._calling = now, draw, calling
         self._next_look: dict[str, tuple[int, float]] = {}
         self._set_aside: dict[str, float] = {}
-        self._failures, self._closed_until_s = 0, 0.0
+        self.poll_s = settings.poll_seconds if poll_s is None else poll_s
+        self._announcer, self._announced = announcer, store.last_notice() if announcer else 0
+        self._health = PlatformHealth(runner.name)
+        self._checkups_s = 0.0
         self._errors: list[str] = []
         self._status: WorkerStatus | None = None
         self._status_s = 0.0
@@ -96,6 +109,8 @@ class Monitor:
         for job_id in (self._next_look.keys() | self._set_aside.keys()) - alive:
             self._next_look.pop(job_id, None)
             self._set_aside.pop(job_id, None)
+        self._check_up(go_on)
+        self._announce()
         self._report(len(active))
         return Pass(len(active), made)
 
@@ -122,18 +137,25 @@ class Monitor:
             if record.owner != self.owner and not record.has_ended:
                 record = self.store.put(protocol.take(record, self.owner, now))
             kind = protocol.next_call(record, now)
-            if kind is None or (kind is not Kind.CLAIM and now.boot_s < self._closed_until_s):
+            if kind is None or (kind is not Kind.CLAIM and self._health.is_closed(now)):
                 return made
             if kind is Kind.MAKE:
                 if self.store.paused_by():
                     return made
                 record = self.store.put(protocol.intend(record, now))
+                if self.store.paused_by():
+                    self.store.put(protocol.withdraw(record))
+                    return made
+            if kind in _LOG_BEFORE:
+                record = self._keep_log(record)
             with self._calling():
                 answer = calls.perform(kind, record, self.runner, self._open_launch)
-            self._count_failures(kind, answer)
+            self._hear(kind, answer)
             after = self._write(record, answer)
+            if kind is Kind.WATCH and after.has_ended:
+                after = self._keep_log(after)
             if kind in _LOOKS_ON and after.step is record.step:
-                self._next_look[record.id] = (after.rev, self._now().boot_s + self._pause_s(record, now))
+                self._next_look[record.id] = (after.rev, self._now().boot_s + self._pause_s(kind))
             record = after
         raise AssertionError("unreachable")
 
@@ -166,23 +188,67 @@ class Monitor:
         rev, until_s = self._next_look.get(record.id, (record.rev, 0.0))
         return now.boot_s < self._set_aside.get(record.id, 0.0) or (rev == record.rev and now.boot_s < until_s)
 
-    def _pause_s(self, record: JobRecord, now: Moment) -> float:
-        age_s = (now.at - record.started).total_seconds() if record.started and record.step is Step.WATCH else 0.0
-        factor = next(factor for age, factor in _LOOKS if age_s <= age)
-        return self.settings.poll_seconds * factor * (0.8 + 0.4 * self._draw())
+    def _keep_log(self, record: JobRecord) -> JobRecord:
+        """Keep the end of the run's log, once; a job goes on without."""
+        run = record.conversion_run or record.ids.run
+        if record.log_sha256 or not run:
+            return record
+        try:
+            with self._calling():
+                log = self.runner.read_log(run, _LOG_CAP)[-_LOG_CAP:]
+        except Exception as error:  # noqa: BLE001 - a log is a help for people; no job fails or waits for it
+            _log.info("job %s: its log was not kept: %s", record.id, type(error).__name__)
+            return record
+        if not log:
+            return record
+        return self.store.put(record.changed(log_sha256=hashlib.sha256(log).hexdigest()), blobs=(log,))
 
-    def _count_failures(self, kind: Kind, answer: Answer) -> None:
-        """After several outages in a row nothing is sent for a while; then one call finds out."""
-        if not isinstance(answer, NotReached):
-            if kind is not Kind.CLAIM:  # which asks nothing of the platform
-                self._failures, self._closed_until_s = 0, 0.0
+    def _pause_s(self, kind: Kind) -> float:
+        # The same for old runs as for young ones: one listing of a platform serves all jobs.
+        pause_s = self.poll_s if kind is Kind.WATCH else min(self.poll_s, _YOUNG_S)
+        return pause_s * (0.8 + 0.4 * self._draw())
+
+    def _hear(self, kind: Kind, answer: Answer) -> None:
+        if isinstance(answer, NotReached | Throttled):
+            self._note_error(answer.words)
+        if kind is not Kind.CLAIM or isinstance(answer, NotReached):
+            self._health.heard(answer, self._now())  # a claim that is granted asks nothing of the platform
+
+    def _check_up(self, go_on: Callable[[], bool]) -> None:
+        """Make the looks that are due at jobs which need no other call."""
+        now = self._now()
+        if now.boot_s < self._checkups_s or self._health.is_closed(now):
             return
-        self._note_error(answer.words)
-        if not answer.is_outage:
+        self._checkups_s = now.boot_s + self.poll_s
+        find_again_s = 2 * self.policy.settle.run_window_s
+        for checkup in self.store.checkups():
+            if not go_on():
+                return
+            try:
+                with self._calling():
+                    check_up(
+                        self.store,
+                        self.runner,
+                        checkup,
+                        now,
+                        stop_twins=self.settings.stop_twins,
+                        find_again_s=find_again_s,
+                    )
+            except StoreError:
+                raise
+            except JobError as error:
+                _log.info("checkup of job %s: %s", checkup.job_id, error)  # the next one reads it anew
+            except Exception as error:  # noqa: BLE001 - the boundary of the looks: they are made later
+                self._note_error(f"checkup of job {int(checkup.job_id)}: {type(error).__name__}: {error}")
+                self._checkups_s = now.boot_s + BREAK_S
+                return
+
+    def _announce(self) -> None:
+        if self._announcer is None:
             return
-        self._failures += 1
-        if self._failures >= _FAILURES_TO_BREAK:
-            self._closed_until_s = self._now().boot_s + _BREAK_S
+        for notice in self.store.notices(self._announced):
+            self._announcer.announce(notice)
+            self._announced = notice.number
 
     def _note_error(self, words: str) -> None:
         self._errors = [*self._errors, f"{self._now().at:%H:%M:%S}Z {words[:300]}"][-_ERRORS_KEPT:]
@@ -192,8 +258,7 @@ class Monitor:
         now = self._now()
         paused = self.store.paused_by()
         waiting = f"paused by {paused}" if paused else ""
-        if now.boot_s < self._closed_until_s:
-            waiting = f"{self.runner.name} cannot be reached; trying again every minute"
+        waiting = self._health.banner(now) or waiting
         errors = (*self._errors, *(f"{key}: {why}" for key, why in sorted(self.store.bad_rows.items())[:3]))
         status = WorkerStatus(
             owner=self.owner,
@@ -203,6 +268,10 @@ class Monitor:
             platform=self.runner.name,
             waiting=waiting,
             errors=errors,
+            health=self._health.kind,
+            health_words=self._health.words[:300],
+            health_since=self._health.since,
+            notices=self._announcer.trouble if self._announcer else "",
         )
         if status != self._status or now.boot_s - self._status_s >= _STATUS_S:
             self.store.set_worker_status(status.model_copy(update={"last_pass": now.at}))

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, ValidationError
 
+from jobs.checkups import tells_of_twins
 from jobs.database import Database, Turn
 from jobs.history import ROW_IS_OURS
+from jobs.protocol import OVERDUE, TWINS
 from jobs.record_rows import BadRows
-from jobs.records import ID_DIGITS, Frozen, JobRecord
+from jobs.records import ID_DIGITS, Frozen, JobRecord, JobState
 
 if TYPE_CHECKING:
     from jobs.store import JobStore
@@ -22,6 +24,7 @@ class Notice(Frozen):
     job_id: str
     subject: str
     state: str
+    """The state that the job came to, or "overdue", or "twins"."""
     words: str
     """Why, in one sentence; "" when the state says it all."""
     at: AwareDatetime
@@ -29,17 +32,31 @@ class Notice(Frozen):
     """Who launched the job."""
 
 
-def add_notice(turn: Turn, record: JobRecord) -> None:
-    """Keep a notice of the state that a record has come to, in the same transaction as the record."""
+def add_notices(turn: Turn, before: JobRecord | None, record: JobRecord) -> None:
+    """Keep notices of what a record tells anew, in the same transaction: an end, a question, a deadline, twins."""
+    is_new = before is None or before.state is not record.state
+    if is_new and (record.has_ended or record.state is JobState.NEEDS_YOU):
+        _add(turn, record, record.state.value, record.error)
+    if record.overdue and not (before is not None and before.overdue):
+        _add(turn, record, OVERDUE, _last_words(record, OVERDUE))
+    if tells_of_twins(before, record):
+        _add(turn, record, "twins", f"more than one was made of this launch: {_last_words(record, TWINS)}")
+
+
+def _last_words(record: JobRecord, what: str) -> str:
+    return next((event.detail for event in reversed(record.events) if event.what == what), "")
+
+
+def _add(turn: Turn, record: JobRecord, state: str, words: str) -> None:
     last = turn.last_key("notice/").removeprefix("notice/")
     number = turn.tally("meta/last_notice", int(last) if last.isdecimal() else 0)
-    at = record.ended or (record.events[-1].at if record.events else record.created)
+    at = record.events[-1].at if record.events else record.created
     value = {
         "number": number,
         "job_id": record.id,
         "subject": record.subject,
-        "state": record.state.value,
-        "words": record.error,
+        "state": state,
+        "words": words,
         "at": at.isoformat(),
         "to": record.created_by,
     }

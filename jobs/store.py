@@ -7,6 +7,7 @@ Keys, all text, all values JSON:
     dedupe/<digest>            id of the job that a second launch of the same mapping must show
     input/<id>, blob/<sha256>  what was launched; bytes are kept once
     name/<name>                id of the job that alone may give this name on the platform
+    checkup/<id>               a look that is still to be made at a job
     draft/<user>/<subject>     a mapping being edited
     notice/<number>            an end, or a question, to tell people about
     meta/...                   counters, the change version, the worker's health, the pause switch
@@ -17,7 +18,6 @@ Listings read a page, never the history. Every write of a record names the revis
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,11 +30,14 @@ from pydantic import ValidationError
 from core.errors import NoSuchJobError, NotAllowedError, StaleRecordError, StoreUnusableError
 from jobs import data_folder
 from jobs.blobs import blob_bytes, blob_value
+from jobs.checkups import Checkup, end_checkup, read_checkups
 from jobs.database import Database, Turn
 from jobs.history import ROW_IS_OURS, Wanted, history_query
 from jobs.leadership import WorkerStatus
-from jobs.notices import Notice, add_notice, read_notices
-from jobs.record_rows import BadRows, as_kept, read_record, read_records, row_text
+from jobs.notices import Notice, read_notices
+from jobs.quotas import NO_QUOTAS, Quotas, refuse_beyond
+from jobs.record_rows import BadRows, read_record, read_records, row_text
+from jobs.record_writes import COUNTS, SUPERSEDED, begin_counts, bound_job, numbers, record_in_turn, write_record
 from jobs.records import ID_DIGITS, JobRecord, JobState, full_id, may_follow, whole_text
 
 _PAGE_LIMIT = 1_000
@@ -60,6 +63,7 @@ class JobStore:
     def __init__(self, data: Path) -> None:
         self.folder = data_folder.prepare(data)
         self._db = Database(self.folder)
+        begin_counts(self._db)
         self.bad_rows: BadRows = {}
         """Rows met so far that cannot be read, and why. They are left as they are and never decoded."""
 
@@ -83,6 +87,7 @@ class JobStore:
         blobs: Collection[bytes] = (),
         claims: Collection[str] = (),
         relaunch: bool = False,
+        quotas: Quotas = NO_QUOTAS,
     ) -> Added:
         """Keep a new job with its inputs, or find the one that the same mapping has already. All or nothing.
 
@@ -92,15 +97,18 @@ class JobStore:
             blobs: Bytes that the inputs name by sha256.
             claims: Names on the platform that this job alone may give.
             relaunch: Also when an earlier job of the same mapping has succeeded; never while one lives.
+            quotas: How much may be launched.
 
         Raises:
+            NotAllowedError: a quota is used up; nothing was written.
             StaleRecordError: another job has claimed one of the names; nothing was written.
             StoreUnusableError: the counter of jobs does not hold; nothing was written.
         """
         with self._db.write() as turn:
-            bound = self._bound(turn, record.digest)
+            bound = bound_job(turn, record.digest, self.bad_rows)
             if bound is not None and (not relaunch or not bound.has_ended):
                 return Added(bound.id, duplicate_of=bound.id)
+            refuse_beyond(self._db, quotas, record.created_by, record.created)
             if bound is not None:
                 record = record.changed(relaunch_of=bound.id, attempt=bound.attempt + 1)
             if any(turn.get(f"name/{name}") is not None for name in claims):
@@ -111,18 +119,19 @@ class JobStore:
                     "the counter of jobs was lost or set back", where="meta/last_id", cure="Restore a backup."
                 )
             record = record.changed(id=job_id, rev=1)
-            for data in blobs:
-                key = f"blob/{hashlib.sha256(data).hexdigest()}"
-                if blob_bytes(turn.get(key)) != data:
-                    turn.set(key, blob_value(data))
+            _keep_blobs(turn, blobs)
             turn.set(f"input/{job_id}", inputs)
             for name in claims:
                 turn.set(f"name/{name}", job_id)
-            self._write_record(turn, None, record)
+            write_record(turn, None, record, self.bad_rows)
             return Added(job_id)
 
-    def put(self, record: JobRecord) -> JobRecord:
+    def put(self, record: JobRecord, blobs: Collection[bytes] = ()) -> JobRecord:
         """Write a record that was read at its `rev`; returns it with the new one. The end of a job makes a notice.
+
+        Args:
+            record: As it shall be.
+            blobs: Bytes that it names by sha256.
 
         Raises:
             StaleRecordError: somebody else wrote it first; nothing was written.
@@ -130,7 +139,7 @@ class JobStore:
             NoSuchJobError: there is no such job.
         """
         with self._db.write() as turn:
-            before = self._in_turn(turn, record.id)
+            before = record_in_turn(turn, record.id, self.bad_rows)
             if before.rev != record.rev:
                 raise StaleRecordError(
                     f"the job was changed meanwhile (revision {before.rev}, not {record.rev})",
@@ -143,65 +152,8 @@ class JobStore:
                     where=f"job {record.id}",
                     cure="Launch it again as a new job.",
                 )
-            return self._write_record(turn, before, record.changed(rev=record.rev + 1))
-
-    def _write_record(self, turn: Turn, before: JobRecord | None, record: JobRecord) -> JobRecord:
-        record = as_kept(record)
-        begins = not record.has_ended and (before is None or before.has_ended)
-        binds = record.binds_digest and record.superseded_by is None
-        dedupe, active = f"dedupe/{record.digest}", f"active/{record.id}"
-        holder = turn.get(dedupe)
-        if binds and holder not in (None, record.id):
-            bound = self._bound(turn, record.digest)
-            if bound is not None and before is not None and begins and bound.id != record.relaunch_of:
-                raise NotAllowedError(
-                    f"the same mapping is job {bound.id} by now", where=f"job {record.id}", cure="Look at that one."
-                )
-        if binds and (before is None or not before.binds_digest or holder is None):
-            turn.set(dedupe, record.id)
-        elif not binds and holder == record.id:
-            turn.delete(dedupe)
-        if record.has_ended:
-            turn.delete(active)
-        elif begins:
-            turn.set(active, 1)
-        if before is None or before.state is not record.state:
-            self._count_states(turn, before, record)
-            if record.has_ended or record.state is JobState.NEEDS_YOU:
-                add_notice(turn, record)
-        turn.set(f"job/{record.id}", record.model_dump(mode="json"))
-        turn.tally("meta/version")
-        if record.relaunch_of is not None and (begins or not record.binds_digest):
-            self._mark_earlier(turn, record, begins)
-        return record
-
-    def _mark_earlier(self, turn: Turn, record: JobRecord, begins: bool) -> None:
-        """Put a relaunch in the place of the earlier job, or give that place back to a success it could not repeat."""
-        try:
-            earlier = self._in_turn(turn, record.relaunch_of or "")
-        except (NoSuchJobError, StoreUnusableError):
-            return  # noted in bad_rows; it must not keep its follower from being written
-        stands_again = earlier.state is JobState.SUCCEEDED and earlier.superseded_by == record.id and record.has_ended
-        if begins or stands_again:
-            changed = earlier.changed(rev=earlier.rev + 1, superseded_by=record.id if begins else None)
-            self._write_record(turn, earlier, changed)
-
-    def _count_states(self, turn: Turn, before: JobRecord | None, after: JobRecord) -> None:
-        held = turn.get("meta/counts")
-        counts = _numbers(held)
-        if before is not None:
-            counts[before.state] = counts.get(before.state, 0) - 1
-        counts[after.state] = counts.get(after.state, 0) + 1
-        turn.set("meta/counts", {state: count for state, count in counts.items() if count > 0})
-
-    def _bound(self, turn: Turn, digest: str) -> JobRecord | None:
-        holder = turn.get(f"dedupe/{digest}")
-        return self._in_turn(turn, holder) if isinstance(holder, str) else None
-
-    def _in_turn(self, turn: Turn, job_id: str) -> JobRecord:
-        value = turn.get(f"job/{job_id}")
-        text = None if value is None else json.dumps(value) if isinstance(value, dict) else ""
-        return read_record(job_id, text, self.bad_rows)
+            _keep_blobs(turn, blobs)
+            return write_record(turn, before, record.changed(rev=record.rev + 1), self.bad_rows)
 
     # --- jobs, read ---------------------------------------------------------------------------
 
@@ -235,6 +187,7 @@ class JobStore:
         by: str = "",
         since: datetime | None = None,
         archived: bool | None = None,
+        superseded: bool | None = None,
     ) -> tuple[JobRecord, ...]:
         """A page of the history, newest first. Without filters its cost does not depend on how many jobs there are.
 
@@ -246,15 +199,17 @@ class JobStore:
             by: Only this person's.
             since: Only jobs launched at or after this time.
             archived: Only archived ones, or only others.
+            superseded: Only those that a later job has taken the place of, or only others.
         """
-        wanted = Wanted(states=states, subject=whole_text(subject), by=whole_text(by), since=since, archived=archived)
+        wanted = Wanted(states, whole_text(subject), whole_text(by), since, archived, superseded)
         sql, values = history_query(f"job/{full_id(before)}" if before else "job0", wanted)
         return read_records(self._db.rows(sql, (*values, max(0, min(limit, _PAGE_LIMIT)))), self.bad_rows)
 
-    def counts(self) -> dict[JobState, int]:
-        """How many jobs are in each state."""
-        counts = _numbers(self._small("meta/counts", dict))
-        return {state: counts.get(state.value, 0) for state in JobState}
+    def counts(self, *, superseded: bool = True) -> dict[JobState, int]:
+        """How many jobs are in each state, with or without those that a later job has taken the place of."""
+        counts = numbers(self._small(COUNTS, dict))
+        hidden = {} if superseded else numbers(self._small(SUPERSEDED, dict))
+        return {state: max(counts.get(state, 0) - hidden.get(state, 0), 0) for state in JobState}
 
     def inputs(self, job_id: str) -> Any:  # noqa: ANN401 - JSON
         """What a job was launched with.
@@ -279,6 +234,23 @@ class JobStore:
                 "kept bytes are missing or changed", where=f"blob/{sha256}", cure="Restore a backup."
             )
         return data
+
+    def kept_log(self, record: JobRecord) -> bytes:
+        """The end of the run's log as this queue kept it; b"" when it kept none.
+
+        Raises:
+            StoreUnusableError: it is missing or changed.
+        """
+        return self.blob(record.log_sha256) if record.log_sha256 else b""
+
+    def checkups(self) -> tuple[Checkup, ...]:
+        """Every look that is still to be made at a job that needs no other, oldest job first."""
+        return read_checkups(self._db, self.bad_rows)
+
+    def end_checkup(self, checkup: Checkup, *, keep: bool) -> None:
+        """A look has been made; `keep` when only what was due soon is done."""
+        with self._db.write() as turn:
+            end_checkup(turn, checkup, keep=keep)
 
     def version(self) -> int:
         """Grows with every change to a job: cheap to ask, so that pages read only when there is something new."""
@@ -377,14 +349,16 @@ class JobStore:
         return (*wrong, *(f"{key}: {why}" for key, why in sorted(self.bad_rows.items())))
 
 
+def _keep_blobs(turn: Turn, blobs: Collection[bytes]) -> None:
+    for data in blobs:
+        key = f"blob/{hashlib.sha256(data).hexdigest()}"
+        if blob_bytes(turn.get(key)) != data:
+            turn.set(key, blob_value(data))
+
+
 def _draft_key(user: str, subject: str) -> str:
     return f"draft/{_quoted(user)}/{_quoted(subject)}"
 
 
 def _quoted(name: str) -> str:
     return quote(whole_text(name), safe="")
-
-
-def _numbers(held: object) -> dict[str, int]:
-    items = held.items() if isinstance(held, dict) else ()
-    return {str(key): value for key, value in items if type(value) is int}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from core.errors import InputError, NotAllowedError, StaleRecordError
 from core.manifest.rows import ManifestRow
 from core.models import Problem, Severity
 from jobs.launches import MANIFEST_ID, RUN_ID, STATE_ID, Launch, launch_to_json, plan_from_json, plan_to_json
+from jobs.quotas import NO_QUOTAS, Quotas
 from jobs.records import (
     STATE_OF_STEP,
     AskedRow,
@@ -32,6 +34,9 @@ from jobs.records import (
 from jobs.store import Added, JobStore
 
 _TRIES = 20
+_LONGEST_H = 24 * 30.0
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+_AT_ONCE = {"clean_looks": 0, "due": None, "pause_s": 0.0, "throttled": False, "tries": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,7 @@ def submit(
     now: datetime,
     relaunch: bool = False,
     mapping: models.Mapping | None = None,
+    quotas: Quotas = NO_QUOTAS,
 ) -> Submitted:
     """Put a checked mapping into the queue, once.
 
@@ -76,9 +82,11 @@ def submit(
         now: When, in UTC.
         relaunch: Make a new job although an earlier one of the same mapping has succeeded.
         mapping: What the rows were made from; keeps notes and what was left out on purpose, with reasons.
+        quotas: How much may be launched.
 
     Raises:
-        NotAllowedError: errors or unconfirmed problems are left, or nobody is named; nothing was made.
+        NotAllowedError: errors or unconfirmed problems are left, nobody is named, or a quota is used up; nothing was
+            made.
         InputError: the checked rows are not the plan's.
         StoreError: nothing was made; it can be tried again.
     """
@@ -94,7 +102,7 @@ def submit(
         ),
     )
     kept = None if mapping is None else dataclasses.asdict(mapping)
-    added = _add(store, plan, record, now, kept, relaunch=relaunch)
+    added = _add(store, plan, record, now, kept, quotas, relaunch=relaunch)
     return Submitted(added.job_id, added.duplicate_of)
 
 
@@ -150,7 +158,14 @@ def _own_version() -> str:
 
 
 def _add(
-    store: JobStore, plan: ConversionPlan, record: JobRecord, now: datetime, mapping: object, *, relaunch: bool
+    store: JobStore,
+    plan: ConversionPlan,
+    record: JobRecord,
+    now: datetime,
+    mapping: object,
+    quotas: Quotas,
+    *,
+    relaunch: bool,
 ) -> Added:
     token = record.token
     manifest, state = input_assets(plan, token)
@@ -170,7 +185,12 @@ def _add(
         inputs = {**value, "plan": plan_to_json(plan), "mapping": mapping}
         try:
             return store.add_job(
-                record, inputs=inputs, blobs=blobs, claims=(launch.capture_request.name,), relaunch=relaunch
+                record,
+                inputs=inputs,
+                blobs=blobs,
+                claims=(launch.capture_request.name,),
+                relaunch=relaunch,
+                quotas=quotas,
             )
         except StaleRecordError:
             continue
@@ -195,8 +215,8 @@ def cancel(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
             )
         if record.cancel is not None:
             return record
-        asked = record.changed(cancel=Cancellation(by=user, at=now), due=None)
-        if record.state is JobState.QUEUED:
+        asked = record.changed(cancel=Cancellation(by=user, at=now), due=None, proposed_run="")
+        if record.state is JobState.QUEUED and not record.look_first:
             words = f"cancelled by {user}"
             ended = asked.changed(state=JobState.CANCELLED, step=Step.DONE, ended=now, error=words)
             return ended.told(now, "cancelled", by=user)
@@ -207,14 +227,14 @@ def cancel(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
     return _change(store, job_id, change)
 
 
-def retry(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
+def retry(store: JobStore, job_id: str, user: str, now: datetime, quotas: Quotas = NO_QUOTAS) -> JobRecord:
     """Try again: the refused step of the same job where that is safe, else the whole mapping as a new job.
 
     Returns:
         The record of the job that goes on: the same one, or the new one.
 
     Raises:
-        NotAllowedError: it has not ended, has succeeded, or the mapping belongs to a later job.
+        NotAllowedError: it has not ended, has succeeded, the mapping belongs to a later job, or a quota is used up.
         NoSuchJobError: there is no such job.
     """
     record = store.get(job_id)
@@ -224,11 +244,11 @@ def retry(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
         )
     if record.superseded_by is not None:
         raise NotAllowedError(
-            f"job {record.superseded_by} was launched in its place", where=f"job {record.id}", cure="Look at that one."
+            f"job {record.superseded_by} has taken its place", where=f"job {record.id}", cure="Look at that one."
         )
     if record.state is JobState.FAILED and record.step is not Step.DONE:
         again = record.changed(
-            state=STATE_OF_STEP[record.step], phase=Phase.READY, ended=None, error="", tries=0, due=None, reposts=0
+            state=STATE_OF_STEP[record.step], phase=Phase.READY, ended=None, error="", reposts=0, **_AT_ONCE
         )
         return store.put(again.told(now, "tried again", record.step, by=user))
     kept = store.inputs(record.id)
@@ -236,7 +256,7 @@ def retry(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
     fresh = _new_record(plan, user, now).changed(
         problems=record.problems, confirmed=record.confirmed, relaunch_of=record.id
     )
-    added = _add(store, plan, fresh, now, kept.get("mapping"), relaunch=False)
+    added = _add(store, plan, fresh, now, kept.get("mapping"), quotas, relaunch=False)
     if added.duplicate_of is not None:
         raise NotAllowedError(
             f"the same mapping is job {added.duplicate_of} by now",
@@ -263,7 +283,53 @@ def resolve(store: JobStore, job_id: str, choice: Choice, user: str, now: dateti
             asked = told.changed(cancel=Cancellation(by=user, at=now), clean_looks=0, due=None, error="")
             return asked.changed(state=JobState.CANCELLING)
         phase = Phase.SETTLING if choice is Choice.LOOK_AGAIN else Phase.READY
-        return told.changed(state=STATE_OF_STEP[record.step], phase=phase, clean_looks=0, due=None, error="", tries=0)
+        return told.changed(state=STATE_OF_STEP[record.step], phase=phase, error="", **_AT_ONCE)
+
+    return _change(store, job_id, change)
+
+
+def attach(store: JobStore, job_id: str, run_id: str, user: str, now: datetime) -> JobRecord:
+    """Name the run of a job whose start was never found. The worker asks the platform whether it is this job's.
+
+    It is adopted when it is; else the job asks again, and says so.
+
+    Raises:
+        NotAllowedError: the job does not ask for its run.
+        InputError: that cannot be a run's id.
+        NoSuchJobError: there is no such job.
+    """
+    run_id = run_id.strip()
+    if _RUN_ID.fullmatch(run_id) is None:
+        raise InputError(f"{run_id[:40]!r} is no run's id", cure="Copy it from the run's page on the platform.")
+
+    def change(record: JobRecord) -> JobRecord:
+        if record.state is not JobState.NEEDS_YOU or record.step is not Step.RUN:
+            raise NotAllowedError(f"the job is {record.state} and asks for no run", where=f"job {record.id}")
+        told = record.told(now, "a run was named", run_id, by=user)
+        return told.changed(
+            state=STATE_OF_STEP[Step.RUN], phase=Phase.SETTLING, proposed_run=run_id, error="", **_AT_ONCE
+        )
+
+    return _change(store, job_id, change)
+
+
+def extend(store: JobStore, job_id: str, hours: float, user: str, now: datetime) -> JobRecord:
+    """Give a run so many hours more, from now on.
+
+    Raises:
+        NotAllowedError: the job has no run that goes on.
+        InputError: that is no number of hours.
+        NoSuchJobError: there is no such job.
+    """
+    if not 0 < hours <= _LONGEST_H:
+        raise InputError(f"{hours:g} is no number of hours", cure=f"Give more than 0, and at most {_LONGEST_H:g}.")
+
+    def change(record: JobRecord) -> JobRecord:
+        if record.state is not JobState.RUNNING:
+            raise NotAllowedError(f"the job is {record.state}", where=f"job {record.id}", cure="Only a run has time.")
+        deadline = now + timedelta(hours=hours)
+        told = record.told(now, "deadline moved", f"{deadline:%Y-%m-%d %H:%M}Z", by=user)
+        return told.changed(deadline=deadline, overdue=False)
 
     return _change(store, job_id, change)
 

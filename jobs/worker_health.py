@@ -43,8 +43,9 @@ def health_lines(data: Path, *, running: bool, trouble: str = "") -> tuple[tuple
         ("Last pass", _when(status.last_pass, now) if status and status.last_pass else "-"),
         ("Jobs in hand", str(waiting)),
         ("Queue", queue or "empty"),
-        ("Platform", status.platform if status else "-"),
+        ("Platform", _platform(status)),
         ("Waiting for", (status.waiting if status else "") or "nothing"),
+        ("Notices", (status.notices if status else "") or "no trouble"),
         ("Last errors", "; ".join(status.errors) if status and status.errors else "none"),
         ("Database", sqlite_note()),
     )
@@ -60,6 +61,14 @@ def _leader(status: WorkerStatus | None, led: bool) -> str:
     if status is None:
         return "somebody holds the leader's lock and has not reported yet"
     return "this process" if status.pid == os.getpid() else f"process {status.pid}; this one stands by"
+
+
+def _platform(status: WorkerStatus | None) -> str:
+    if status is None:
+        return "-"
+    since = f" since {status.health_since:%Y-%m-%d %H:%M}Z" if status.health_since else ""
+    words = f": {status.health_words}" if status.health_words else ""
+    return f"{status.platform}, {status.health}{since}{words}"
 
 
 def _when(at: datetime, now: datetime) -> str:

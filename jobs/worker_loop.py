@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.errors import StoreBusyError, StoreUnusableError, TrackmapperError
-from core.platforms.base import Runner
-from core.platforms.choice import make_runner
+from core.errors import SettingsError, StoreBusyError, StoreUnusableError, TrackmapperError
+from core.platforms.base import HealthKind, Runner
+from core.platforms.choice import make_runner, poll_seconds
 from core.settings import Settings, load_settings
 from jobs import data_folder
-from jobs.leadership import Lead, leading
+from jobs.announce import Announcer
+from jobs.clock import utc_now
+from jobs.leadership import Lead, WorkerStatus, leading
 from jobs.monitor import Monitor
 from jobs.store import JobStore
 
@@ -110,6 +112,7 @@ class _Loop:
     ) -> None:
         self.settings, self.stop, self.runner, self.watchdog, self.tell = settings, stop, runner, watchdog, tell
         self.has_led = False
+        self.announcer = Announcer(settings.notice_url) if settings.notice_url.get_secret_value().strip() else None
 
     def turn(self) -> None:
         """Lead for as long as that goes; return at once when another process leads."""
@@ -125,8 +128,33 @@ class _Loop:
                 return
             with JobStore(self.settings.data) as store:
                 self.has_led = True
-                runner = self.runner or make_runner(self.settings)
-                self._lead(Monitor(store, runner, self.settings, calling=self.watchdog.calling), lead)
+                runner = self.runner or self._make_runner(store)
+                if runner is None:
+                    return
+                monitor = Monitor(
+                    store,
+                    runner,
+                    self.settings,
+                    poll_s=poll_seconds(self.settings),
+                    announcer=self.announcer,
+                    calling=self.watchdog.calling,
+                )
+                self._lead(monitor, lead)
+
+    def _make_runner(self, store: JobStore) -> Runner | None:
+        """What makes the effects; None, after a while in which the pages can say why, when these settings name none."""
+        try:
+            return make_runner(self.settings)
+        except SettingsError as error:
+            _log.error("the worker waits: %s", error)
+            self.tell(str(error))
+            status = WorkerStatus(
+                owner="", pid=os.getpid(), alive_since=utc_now(), waiting=str(error), health=HealthKind.REFUSING
+            )
+            store.set_worker_status(status)
+            # Led meanwhile, so that the page shows these words; then another worker may have better settings.
+            self.stop.wait(_TROUBLE_S)
+            return None
 
     def _lead(self, monitor: Monitor, lead: Lead) -> None:
         _log.info("worker %s leads", monitor.owner)
@@ -146,7 +174,7 @@ class _Loop:
                     self.tell(str(error))
                 # Our own writes are no news.
                 seen = monitor.store.version()
-                next_pass_s = time.monotonic() + min(monitor.settings.poll_seconds, 1.0)
+                next_pass_s = time.monotonic() + min(monitor.poll_s, 1.0)
             self.stop.wait(_TICK_S)
 
 

@@ -1,21 +1,28 @@
-"""A platform in memory whose answers can be spoiled, a queue in memory that can crash, a clock that tests move."""
+"""A platform in memory whose answers can be spoiled, and a clock that tests move."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
-from typing import Any
 
-from core.errors import NoSuchJobError, NotFoundError, RefusedError, StaleRecordError, UnavailableError, UnclearError
+from core.errors import (
+    AccessError,
+    NotFoundError,
+    RefusedError,
+    ThrottledError,
+    UnavailableError,
+    UnclearError,
+)
 from core.manifest import read_csv, write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset
 from core.pick_files import pick_path
 from core.platforms.base import (
+    DIRECT,
+    MONITORED,
     CaptureRequest,
     Entry,
     InputAsset,
@@ -26,8 +33,8 @@ from core.platforms.base import (
     RunStatus,
     SettlePolicy,
 )
-from jobs.launches import MANIFEST_ID, RUN_ID, STATE_ID, Launch, launch_to_json
-from jobs.records import JobRecord, Moment, may_follow
+from jobs.launches import MANIFEST_ID, RUN_ID, STATE_ID, Launch
+from jobs.records import Moment
 from tests.job_records import START, a_state
 
 
@@ -50,7 +57,10 @@ def track_number(row: ManifestRow) -> float:
     return float(row.histology_track_id.split()[1])
 
 
-def a_launch(token: str, rows: int = 2) -> Launch:
+_ASSETS = ("manifest", "state", "capture")
+
+
+def a_launch(token: str, rows: int = 2, route: str = DIRECT) -> Launch:
     """A launch of some rows, as submission would make it."""
     manifest = tuple(
         ManifestRow("700001", "ecephys_700001_2026-01-01_10-00-00_sorted_x", "state", f"track {i}", f"Probe{i}")
@@ -61,7 +71,7 @@ def a_launch(token: str, rows: int = 2) -> Launch:
         rows=manifest,
         manifest=InputAsset(token, f"m_{token}", {"manifest.csv": write_csv(manifest)}, ("t",), "manifest"),
         state=InputAsset(token, f"s_{token}", {"state.json": a_state(rows)}, ("t",), "state"),
-        run_request=RunRequest(token, f"r_{token}", mounts, {"manifest": "m/manifest.csv"}),
+        run_request=RunRequest(token, f"r_{token}", mounts, {"manifest": "m/manifest.csv"}, route=route),
         capture_request=CaptureRequest(token, RUN_ID, f"c_{token}", ("t",), "", {"manifest": MANIFEST_ID}, (STATE_ID,)),
     )
 
@@ -96,6 +106,19 @@ class FakeRunner:
     """How many rows of a run get their files."""
     end: tuple[RunState, int | None] = (RunState.FINISHED, 0)
     asset_state: str = "ready"
+    child_s: float = 3.0
+    """On the monitored route, how long after its start a monitor starts the conversion; inf: never."""
+    child_lag_s: float = 0.0
+    """How long a conversion that a monitor started does not show."""
+    children: int = 1
+    """How many conversions a monitor starts."""
+    dies_s: float = inf
+    """How long after its start a monitor dies, whatever it was about to do."""
+    keeps_s: float | None = 2.0
+    """How long after the conversion's end its monitor keeps the result; None: never."""
+    retry_after_s: float | None = 30.0
+    log: bytes = b""
+    sharing: Callable[[], None] = lambda: None
     down: Callable[[], bool] = lambda: False
     name: str = "fake"
     platform_id: str = "the fake"
@@ -104,7 +127,10 @@ class FakeRunner:
     settle: SettlePolicy = field(default_factory=lambda: SettlePolicy(60.0, 120.0, 3))
     things: list[Thing] = field(default_factory=list)
     stopped: set[str] = field(default_factory=set)
+    stopped_s: dict[str, float] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)
+    routes: dict[str, str] = field(default_factory=dict)
+    """By token of the run, the name of the result that its monitor keeps."""
     names: dict[str, str] = field(default_factory=dict)
     """Of runs, by id."""
     shared: set[str] = field(default_factory=set)
@@ -120,6 +146,12 @@ class FakeRunner:
         outcome = self.outcome(kind)
         if outcome == "refused":
             raise RefusedError("the platform says no")
+        if outcome in ("throttled", "throttled_made"):
+            if outcome == "throttled_made":
+                self.things.append(Thing(f"{kind}-{len(self.things)}", token, name, self.clock.s, self.clock.s))
+            raise ThrottledError("slow down", retry_after_s=self.retry_after_s)
+        if outcome == "no_access":
+            raise AccessError("the token is not valid any more")
         if outcome == "down":
             raise UnavailableError("no route to the platform")
         if outcome == "crash_before":
@@ -147,10 +179,52 @@ class FakeRunner:
         assert not [m for m in request.mounts if m.asset_id.startswith("@")]
         if request.token in self.forbidden:
             raise RefusedError("it was stopped before it started")
+        if request.route == MONITORED:
+            assert request.capture is not None
+            self.routes[request.token] = request.capture.name
         return self._effect("run", request.token, request.name).id
 
+    # --- monitors -----------------------------------------------------------------------------
+
+    def _live_monitors(self) -> None:
+        """Let every monitor do by now what it would have done: start its conversions, keep the result, end."""
+        for monitor in [t for t in self.things if t.id.startswith("run-") and t.token in self.routes]:
+            if monitor.made_s > self.clock.s:
+                continue
+            starts_s = monitor.made_s + self.child_s
+            end_s = min(monitor.made_s + self.dies_s, self.stopped_s.get(monitor.id, inf))
+            begun = [t for t in self.things if t.id.startswith(f"child-{monitor.id}-")]
+            if not begun and starts_s <= self.clock.s and starts_s < end_s:
+                for number in range(self.children):
+                    name = f"child-{monitor.id}-{number}"
+                    begun.append(
+                        Thing(name, monitor.token, "", starts_s + number, starts_s + number + self.child_lag_s)
+                    )
+                self.things += begun
+            if not begun or self.keeps_s is None:
+                continue
+            keeps_s = begun[-1].made_s + self.run_s + self.keeps_s
+            kept = f"capture-of-{monitor.id}"
+            was_stopped = begun[-1].id in self.stopped
+            is_new = not any(t.id == kept for t in self.things)
+            if is_new and keeps_s <= self.clock.s and keeps_s < end_s and not was_stopped:
+                name = self.routes[monitor.token]
+                self.things.append(Thing(kept, monitor.token, name, keeps_s, keeps_s + self.lag_s))
+
+    def _monitor_status(self, monitor: Thing) -> RunStatus:
+        begun = [t for t in self.things if t.id.startswith(f"child-{monitor.id}-")]
+        if self.clock.s >= monitor.made_s + self.dies_s:
+            return RunStatus(monitor.id, RunState.FAILED, 1, "the machine was lost")
+        if not begun:
+            ended = self.child_s == inf and self.clock.s >= monitor.made_s + 1.0
+            return RunStatus(monitor.id, RunState.FAILED if ended else RunState.RUNNING, 1 if ended else None)
+        if begun[-1].id in self.stopped or self.clock.s >= begun[-1].made_s + self.run_s + (self.keeps_s or 0.0) + 1.0:
+            return RunStatus(monitor.id, RunState.FINISHED, 0)
+        return RunStatus(monitor.id, RunState.RUNNING)
+
     def capture(self, request: CaptureRequest) -> Asset:
-        assert request.run_id.startswith("run-")
+        monitored = request.token in self.routes
+        assert request.run_id.startswith("child-" if monitored else "run-"), request.run_id
         return self._asset(self._effect("capture", request.token, request.name))
 
     # --- looks --------------------------------------------------------------------------------
@@ -159,19 +233,20 @@ class FakeRunner:
         self.calls += 1
         if self.down():
             raise UnavailableError("no route to the platform")
+        self._live_monitors()
 
     def _seen(self, token: str) -> list[Thing]:
         self._ask()
         return [t for t in self.things if t.token == token and t.visible_s <= self.clock.s]
 
     def find_assets(self, token: str) -> tuple[Asset, ...]:
-        return tuple(self._asset(t) for t in self._seen(token) if not t.id.startswith("run-"))
+        return tuple(self._asset(t) for t in self._seen(token) if t.id.split("-")[0] in _ASSETS)
 
     def find_runs(self, key: RunKey) -> tuple[str, ...]:
         return tuple(t.id for t in self._seen(key.token) if t.id.startswith("run-"))
 
     def find_children(self, key: RunKey) -> tuple[str, ...]:
-        return ()
+        return tuple(t.id for t in self._seen(key.token) if t.id.startswith("child-"))
 
     def belongs(self, run_id: str, key: RunKey) -> bool:
         return run_id in [t.id for t in self.things if t.token == key.token and t.id.startswith("run-")]
@@ -182,6 +257,7 @@ class FakeRunner:
 
     def share(self, asset: Asset) -> None:
         self._ask()
+        self.sharing()
         self.shared.add(asset.id)
 
     def refusal(self, converter: str, version: str, route: str) -> str:
@@ -206,6 +282,8 @@ class FakeRunner:
             return RunStatus(run_id, RunState.GONE)
         if run_id in self.stopped:
             return RunStatus(run_id, RunState.STOPPED)
+        if run_id.startswith("run-") and run.token in self.routes:
+            return self._monitor_status(run)
         if self.clock.s < run.made_s + self.run_s:
             return RunStatus(run_id, RunState.RUNNING)
         return RunStatus(run_id, self.end[0], self.end[1])
@@ -213,6 +291,7 @@ class FakeRunner:
     def stop_run(self, run_id: str) -> None:
         self._ask()
         self.stopped.add(run_id)
+        self.stopped_s.setdefault(run_id, self.clock.s)
 
     def forbid_run(self, token: str) -> None:
         self._ask()
@@ -245,65 +324,12 @@ class FakeRunner:
         return self._files(asset)[path]
 
     def read_log(self, run_id: str, limit: int) -> bytes:
-        return b""
+        self._ask()
+        return self.log and self.log + run_id.encode()
 
     def active_runs(self) -> tuple[str, ...]:
         return ()
 
     def count(self, kind: str, token: str) -> int:
         """How many things of a kind carry a token, whether they show yet or not."""
-        return sum(t.token == token and t.id.startswith(kind) for t in self.things)
-
-
-class MemoryStore:
-    """The part of `JobStore` that the worker uses, in memory; `spoil` is told each write, before and after."""
-
-    def __init__(self, spoil: Callable[[str], None] = lambda _: None) -> None:
-        self.records: dict[str, JobRecord] = {}
-        self.launches: dict[str, tuple[Any, dict[str, bytes]]] = {}
-        self.spoil = spoil
-        self.paused = ""
-        self.bad_rows: dict[str, str] = {}
-        self.writes = 0
-
-    def add(self, record: JobRecord, launch: Launch) -> None:
-        value, blobs = launch_to_json(launch)
-        digests = {hashlib.sha256(data).hexdigest(): data for data in blobs}
-        manifest, state = (
-            hashlib.sha256(next(iter(asset.files.values()))).hexdigest() for asset in (launch.manifest, launch.state)
-        )
-        self.records[record.id] = record.changed(manifest_sha256=manifest, state_sha256=state)
-        self.launches[record.id] = (value, digests)
-
-    def active(self) -> tuple[JobRecord, ...]:
-        return tuple(r for r in self.records.values() if not r.has_ended)
-
-    def get(self, job_id: str) -> JobRecord:
-        return self.records[job_id]
-
-    def put(self, record: JobRecord) -> JobRecord:
-        self.spoil("before")
-        before = self.records[record.id]
-        if before.rev != record.rev:
-            raise StaleRecordError("changed meanwhile")
-        assert may_follow(before.state, record.state), (before.state, record.state)
-        written = record.changed(rev=record.rev + 1)
-        self.records[record.id] = written
-        self.writes += 1
-        self.spoil("after")
-        return written
-
-    def inputs(self, job_id: str) -> Any:
-        return self.launches[job_id][0]
-
-    def blob(self, sha256: str) -> bytes:
-        for _, blobs in self.launches.values():
-            if sha256 in blobs:
-                return blobs[sha256]
-        raise NoSuchJobError("no such bytes")
-
-    def paused_by(self) -> str:
-        return self.paused
-
-    def set_worker_status(self, status: object) -> None:
-        self.status = status
+        return sum(t.token == token and t.id.startswith(f"{kind}-") for t in self.things)

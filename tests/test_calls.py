@@ -14,8 +14,9 @@ from jobs.calls import perform
 from jobs.launches import Launch, launch_to_json, open_launch, plan_from_json, plan_to_json
 from jobs.protocol import Kind
 from jobs.records import Cancellation, RemoteIds, Step
-from tests.fake_runner import Clock, FakeRunner, MemoryStore, a_launch
+from tests.fake_runner import Clock, FakeRunner, a_launch
 from tests.job_records import START, a_plan, a_record
+from tests.memory_store import MemoryStore
 
 # The fake brain's picks are its z, y, x as x, y, z.
 FRAME = ImageFrame((1.0, 1.0, 1.0), ("S", "A", "R"), (9, 9, 9), 1)

@@ -16,8 +16,9 @@ from jobs.call_answers import Seen
 from jobs.monitor import Monitor
 from jobs.protocol import Kind
 from jobs.records import JobRecord, JobState, Moment, Phase, Step
-from tests.fake_runner import Clock, CrashError, FakeRunner, MemoryStore, a_launch
+from tests.fake_runner import Clock, CrashError, FakeRunner, a_launch
 from tests.job_records import a_record
+from tests.memory_store import MemoryStore
 
 KINDS = ("manifest", "state", "run", "capture")
 OUTCOMES = ("made", "lost", "never", "late", "rubbish", "refused", "down", "crash_before", "crash_after")

@@ -1,0 +1,99 @@
+"""One more look at a job: did something of it turn up late, and which earlier failures has it made good?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from core.platforms.base import Runner, RunState
+from jobs.calls import run_key
+from jobs.checkups import Checkup
+from jobs.coverage_rows import delivered_rows, undelivered_rows
+from jobs.job_states import ENDS, JobState, Phase, Step
+from jobs.protocol import TWINS
+from jobs.records import JobRecord, Moment
+from jobs.store import JobStore
+
+_GOING = (RunState.STARTING, RunState.RUNNING)
+_FAILURES = (JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED)
+_LOOK_BACK = 200
+
+
+def check_up(
+    store: JobStore, runner: Runner, checkup: Checkup, now: Moment, *, stop_twins: bool, find_again_s: float
+) -> bool:
+    """Look once more at a job when that is due; returns whether the platform was asked.
+
+    Args:
+        store: The queue.
+        runner: The platform.
+        checkup: What is to be looked at.
+        now: The time.
+        stop_twins: Stop further runs of one launch. Those of a cancelled job are stopped in any case.
+        find_again_s: How long after a start was sent nothing of it can still turn up.
+
+    Raises:
+        PlatformError: it could not be asked; the look stays due.
+        JobError: somebody else wrote a record first; the look stays due.
+    """
+    record = store.get(checkup.job_id)
+    # Of a time that lies ahead the clock was turned back: it is as good as past.
+    late = checkup.intent is None or abs((now.at - checkup.intent).total_seconds()) >= find_again_s
+    if not (checkup.soon or late):
+        return False
+    if record.has_ended:
+        supersede_failures(store, record, now)
+    if record.step is Step.RUN and record.state not in ENDS | {JobState.NEEDS_YOU}:
+        return False  # it is being started or looked for just now
+    _look_for_twins(store, runner, record, now, stop_twins=stop_twins or record.cancel is not None)
+    store.end_checkup(checkup, keep=not late)
+    return True
+
+
+def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Moment, *, stop_twins: bool) -> None:
+    key = run_key(record)
+    runs = runner.find_runs(key)
+    if runs and record.state is JobState.NEEDS_YOU and record.step is Step.RUN:
+        back = record.changed(state=JobState.LAUNCHING, phase=Phase.SETTLING, clean_looks=0, error="")
+        store.put(back.told(now.at, "a run turned up", ", ".join(runs)))
+        return
+    record = _told(store, record, runs, now)
+    if stop_twins:
+        record = _stopped(store, runner, record, runs, now)
+    # After the monitors, of which none that was stopped can start one more.
+    children = runner.find_children(key)
+    record = _told(store, record, children, now)
+    if stop_twins:
+        _stopped(store, runner, record, children, now)
+
+
+def _twins(record: JobRecord, found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(run for run in dict.fromkeys(found) if run not in (record.ids.run, record.remote.child))
+
+
+def _told(store: JobStore, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:
+    """An ended job stays as it ended; only its history tells more."""
+    news = tuple(run for run in _twins(record, found) if run not in record.surplus)
+    if not news:
+        return record
+    return store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, TWINS, f"run: {', '.join(news)}"))
+
+
+def _stopped(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:
+    going = [run for run in _twins(record, found) if runner.run_status(run).state in _GOING]
+    for run in going:
+        runner.stop_run(run)
+    return store.put(record.told(now.at, "twin stopped", ", ".join(going))) if going else record
+
+
+def supersede_failures(store: JobStore, record: JobRecord, now: Moment) -> None:
+    """Mark the earlier failures of a mouse whose missing rows this job has delivered. Repeating it is fine."""
+    delivered = delivered_rows(record)
+    if not delivered:
+        return
+    failures = store.newest(
+        _LOOK_BACK, before=record.id, states=_FAILURES, subject=record.subject, superseded=False, archived=False
+    )
+    for earlier in failures:
+        if earlier.platform == record.platform and undelivered_rows(earlier) <= delivered:
+            words = f"job {int(record.id)} delivered what this one did not"
+            store.put(earlier.changed(superseded_by=record.id).told(now.at, "superseded", words))
