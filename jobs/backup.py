@@ -226,7 +226,8 @@ def _put_in_doubt(folder: Path, now: datetime) -> tuple[str, ...]:
     marked = []
     with JobStore(folder) as store:
         for record in (*store.active(), *_retriable(store)):
-            doubted = record.changed(look_first=True, due=None)
+            # What was in doubt may have been sent once more since: it is looked for over a whole window again.
+            doubted = record.changed(look_first=True, due=None, intent=None, throttled=False, clean_looks=0)
             store.put(doubted.told(now, "restored from a backup", "what it is about to make is looked for first"))
             marked.append(record.id)
     return tuple(sorted(marked))

@@ -119,10 +119,12 @@ def next_call(record: JobRecord, now: Moment) -> Kind | None:
     """
     if record.has_ended or record.state is JobState.NEEDS_YOU or not is_due(record, now):
         return None
-    if record.phase is not Phase.READY:
+    if record.phase is not Phase.READY or (record.look_first and record.step in _ID_OF):
         named = record.proposed_run and record.step is Step.RUN and record.cancel is None
         return Kind.BELONGS if named else Kind.LOOK
-    if record.cancel is not None:
+    # A restored job may have a run that it does not know of yet: it goes on to where that is looked for.
+    knows_its_run = not (record.look_first and record.step in (Step.CLAIM, Step.INPUTS_READY))
+    if record.cancel is not None and knows_its_run:
         return Kind.STOP
     return _READY_CALL[record.step]
 
@@ -143,7 +145,9 @@ def take(record: JobRecord, owner: str, now: Moment) -> JobRecord:
     taken = record.changed(owner=owner, clean_looks=0)
     if record.phase is Phase.INTENT:
         words = f"the worker ended before the answer about the {_WORDS[record.step]} was written down"
-        return taken.changed(phase=Phase.SETTLING, due=None).told(now.at, "in doubt", f"{words}; looking for it")
+        # It may have slept on the intent and sent only then: nobody knows when, but not after now.
+        doubted = taken.changed(phase=Phase.SETTLING, intent=now, due=None)
+        return doubted.told(now.at, "in doubt", f"{words}; looking for it")
     # A pause that the platform asked for holds for every worker.
     return taken.changed(due=None) if record.phase is Phase.SETTLING and not record.throttled else taken
 
@@ -177,7 +181,8 @@ def step(record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter:
         case Made(made):
             return _adopt(record, (made,), now, policy)
         case Unclear(words):
-            doubted = record.changed(phase=Phase.SETTLING, clean_looks=0, tries=0, due=None)
+            # The window begins when we gave up: the machine may have slept since the intent, and sent then.
+            doubted = record.changed(phase=Phase.SETTLING, intent=now, clean_looks=0, tries=0, due=None)
             told = f"the platform did not confirm the {_WORDS[record.step]} ({words}); looking for it"
             return doubted.told(now.at, "in doubt", told)
         case Seen(ids):
@@ -296,11 +301,11 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
         # The failures in a row are kept, so that pauses grow while the platform goes on asking for them.
         return record.changed(phase=Phase.READY, throttled=False, intent=None, due=None, pause_s=0.0, error="")
     looks, words = record.clean_looks + 1, _WORDS[record.step]
-    is_run = record.step is Step.RUN
-    window_s = policy.settle.run_window_s if is_run else policy.settle.asset_window_s
+    is_run, window_s = record.step is Step.RUN, settle_window_s(record.step, policy.settle)
     waited_s = now.seconds_since(record.intent) if record.intent else 0.0
-    if waited_s < 0 or record.intent is None:
+    if waited_s < 0 or record.intent is None or record.phase is Phase.INTENT:
         # The clock was turned back over a restart of the machine: the window begins anew, or it would never end.
+        # So it does where the answer could not be written down: between intent and sending we may have slept.
         record, waited_s = record.changed(intent=now), 0.0
     wait_s = min(look_again_s(looks), window_s / max(policy.settle.clean_looks, 1))
     looked = record.changed(
@@ -312,12 +317,25 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
         return _end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}; the {words} was never made", now)
     told = f"no {words} was found in {looks} looks over {waited_s:.0f} s"
     limit = policy.run_reposts if is_run else policy.asset_reposts
-    if record.reposts < limit or (is_run and policy.settle.starts_once):
-        again = looked.changed(phase=Phase.READY, reposts=record.reposts + 1, clean_looks=0, intent=None, due=None)
+    if record.look_first or record.reposts < limit or (is_run and policy.settle.starts_once):
+        # What was never made has no successors either: nothing more is looked for beforehand.
+        reposts = record.reposts + (not record.look_first)
+        again = looked.changed(
+            phase=Phase.READY, look_first=False, reposts=reposts, clean_looks=0, intent=None, due=None
+        )
         by_us = record.route == MONITORED and record.step is Step.CAPTURE and not record.reposts
-        return again.told(now.at, "settled", f"{told}; {'we keep the result' if by_us else 'it is sent again'}")
+        return again.told(now.at, "settled", f"{told}; {'we keep the result' if by_us else 'it is sent'}")
     words = f"{told}, {record.reposts + 1} times over; a person must decide"
     return looked.changed(state=JobState.NEEDS_YOU, due=None, error=words).told(now.at, "needs you", words)
+
+
+def settle_window_s(step: Step, settle: SettlePolicy) -> float:
+    """How long a lost effect of this step is looked for. Two inputs of the same bytes hurt nobody; all else must be one."""
+    if step in (Step.MANIFEST_ASSET, Step.STATE_ASSET):
+        return settle.asset_window_s
+    if step is Step.CAPTURE and settle.capture_window_s is not None:
+        return settle.capture_window_s
+    return settle.run_window_s
 
 
 def _broken(record: JobRecord, broken: Step, words: str, now: Moment) -> JobRecord:

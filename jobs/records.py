@@ -221,7 +221,7 @@ class JobRecord(Frozen):
     """One sentence for people; "" when all is well."""
 
     intent: Moment | None = None
-    """When the effect in doubt was about to be sent."""
+    """When the effect in doubt was about to be sent; once it is looked for, when it was surely not sent later."""
     clean_looks: int = 0
     """Looks that found no effect, since this owner began to look."""
     reposts: int = 0
@@ -234,6 +234,8 @@ class JobRecord(Frozen):
     """How long the platform asked to be left alone when `due` was set; 0 when it did not."""
     throttled: bool = False
     """The effect in doubt was answered with a request for a pause: one look that finds nothing settles it."""
+    look_first: bool = False
+    """Restored from a backup: what it is about to make may have been made since, and is looked for before it is sent."""
     proposed_run: str = ""
     """A run that a person named as this job's; the worker asks the platform whether it is."""
     deadline: AwareDatetime | None = None
