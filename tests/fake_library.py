@@ -20,6 +20,7 @@ class FakeLibrary:
 
     name = "test library"
     platform_id = "the test library"
+    connections = 0
 
     def __init__(self) -> None:
         self.requests = 0

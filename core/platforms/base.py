@@ -94,6 +94,9 @@ class AssetReader(Protocol):
     launch_refusal: str
     """Why nothing can be launched from here, and what to do about it; "" when it can."""
 
+    connections: int
+    """Requests that it bears at the same time; 0 where nothing is gained by asking for files ahead of their use."""
+
     @property
     def platform_id(self) -> str:
         """Tells this place from every other of the same name; "" when it cannot be told."""
@@ -241,6 +244,8 @@ class SettlePolicy:
     clean_looks: int
     starts_once: bool = False
     """The platform itself makes at most one run of a token: sending a start again can double nothing."""
+    capture_window_s: float | None = None
+    """Of a captured result, which like a run must not exist twice; None: as long as a run's."""
 
 
 class Runner(Protocol):

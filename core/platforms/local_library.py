@@ -40,6 +40,7 @@ class LocalLibrary:
 
     name = "this machine"
     launch_refusal = ""
+    connections = 0
 
     def __init__(self, library: Path, data: Path | None = None) -> None:
         self.library = library.absolute()

@@ -13,13 +13,14 @@ from typing import Any
 
 from core.errors import InputError, NotFoundError, TrackmapperError
 from core.models import Asset, Problem
-from core.platforms.base import AssetReader, Entry
+from core.platforms.base import Entry
 from core.rules import problem
+from core.subjects.reading import FileReader
 
 MAX_JSON_BYTES = 16 * 1024 * 1024
 
 
-def read_object(reader: AssetReader, asset: Asset, path: str) -> dict[str, Any]:
+def read_object(reader: FileReader, asset: Asset, path: str) -> dict[str, Any]:
     """A JSON object of an asset.
 
     Raises:
@@ -39,7 +40,7 @@ def read_object(reader: AssetReader, asset: Asset, path: str) -> dict[str, Any]:
     return content
 
 
-def read_listed(reader: AssetReader, asset: Asset, path: str, problems: list[Problem]) -> dict[str, Any]:
+def read_listed(reader: FileReader, asset: Asset, path: str, problems: list[Problem]) -> dict[str, Any]:
     """A JSON object that a listing has shown; an empty one, and an addition to `problems`, when it cannot be read."""
     try:
         return read_object(reader, asset, path)
@@ -48,7 +49,7 @@ def read_listed(reader: AssetReader, asset: Asset, path: str, problems: list[Pro
         return {}
 
 
-def list_optional(reader: AssetReader, asset: Asset, path: str) -> tuple[Entry, ...]:
+def list_optional(reader: FileReader, asset: Asset, path: str) -> tuple[Entry, ...]:
     """A folder's entries; none when there is no such folder. Raises PlatformError for all else."""
     try:
         return reader.list_folder(asset, path)

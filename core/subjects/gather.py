@@ -6,31 +6,48 @@ becomes a problem of the recording or of the mouse.
 
 from __future__ import annotations
 
+import math
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from core.asset_names import is_of_subject, parse_asset_name
 from core.errors import NotFoundError
 from core.models import Asset, Problem, Recording, SavedState, Severity, Stitched, Subject
-from core.platforms.base import AssetReader
+from core.platforms.base import AssetReader, PartlyFoundError
 from core.rules import problem
 from core.subjects.raw_assets import RawFacts, read_raw
+from core.subjects.reading import FileReader, ReadAhead
 from core.subjects.recordings import better_copy, build_recordings, created_order
 from core.subjects.sortings import SortingFacts, read_sorting
 from core.subjects.stitched import read_stitched
 
 SIDE_BY_SIDE = 8
-"""Assets read at the same time."""
+"""Assets read at the same time, where the platform does not bear more."""
+PARTIAL_S = 0.25
+"""Between two tellings of what is known so far."""
 _EPHYS_PLATFORMS = ("ecephys", "behavior", None)
 """Platforms of raw names that may hold ephys data; None is aind-data-schema 2, which names no platform."""
 _RAW_KINDS = ("", "corrected")
 _Progress = Callable[[str], None]
+_Key = tuple[str, str]
+"""Id and name of an asset: an id may be there twice."""
 _LOOKS_LIKE_ONE = re.compile(r"^(ecephys|behavior|smartspim)_|_(sorted|stitched)", re.IGNORECASE)
 
 
-def gather_subject(reader: AssetReader, subject: str, *, now: datetime, progress: _Progress | None = None) -> Subject:
+def gather_subject(
+    reader: AssetReader,
+    subject: str,
+    *,
+    now: datetime,
+    progress: _Progress | None = None,
+    partial: Callable[[Subject], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Subject:
     """Gather a mouse from a platform.
 
     Args:
@@ -38,6 +55,9 @@ def gather_subject(reader: AssetReader, subject: str, *, now: datetime, progress
         subject: The subject id, compared exactly with the subject token of every asset's name.
         now: The present time, kept as `gathered`.
         progress: Told a few words after each step, always from the calling thread.
+        partial: Told the mouse as known so far, from the calling thread: after the search, then at most every
+            `PARTIAL_S` seconds. Its problems are left out: what is not read yet would be among them.
+        clock: Seconds that only go up.
 
     Returns:
         The mouse. What could not be found or read is among the problems; nothing is raised but what the search
@@ -48,52 +68,113 @@ def gather_subject(reader: AssetReader, subject: str, *, now: datetime, progress
     """
     tell = progress or _silent
     before = reader.requests
-    tell(f"looking for assets of {subject}")
-    found = reader.find_subject_assets(subject)
-    own = [asset for asset in found if is_of_subject(asset.name, subject)]
-    problems = [*_odd_names(found, subject), *_odd_records(own, subject)]
-    sorted_assets = [asset for asset in own if _kind(asset) == "sorted"]
-    with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="gather") as pool:
+    with ExitStack() as pools:
+        pool = pools.enter_context(ThreadPoolExecutor(reader.connections or SIDE_BY_SIDE, "gather"))
+        files: FileReader = reader
+        if reader.connections:
+            files = ReadAhead(reader, pools.enter_context(ThreadPoolExecutor(reader.connections, "ahead")))
         named = pool.submit(_saved_states, reader, subject)
+        tell(f"looking for assets of {subject}")
+        found, problems = _searched(reader, subject)
+        own = [asset for asset in found if is_of_subject(asset.name, subject)]
+        work = _Work(reader, subject, now, before, clock, tell, partial)
+        work.begin(pool, files, filter(_may_be_raw, own), read_raw)
+        sorted_assets = [asset for asset in own if _kind(asset) == "sorted"]
+        work.begin(pool, files, sorted_assets, read_sorting)
+        work.begin(pool, files, [asset for asset in own if _kind(asset) == "stitched"], read_stitched)
+        work.tell_partial()
         pinned, lost = _pinned_raws(pool, reader, subject, sorted_assets, found)
-        raw_assets = {(asset.id, asset.name): asset for asset in (*filter(_may_be_raw, own), *pinned)}.values()
-        stitched_assets = [asset for asset in own if _kind(asset) == "stitched"]
-        jobs: dict[Future[object], Asset] = {}
-        for assets, read in ((raw_assets, read_raw), (sorted_assets, read_sorting), (stitched_assets, read_stitched)):
-            jobs |= {pool.submit(read, reader, asset): asset for asset in assets}
-        results, broken = _collect(jobs, tell)
+        work.begin(pool, files, pinned, read_raw)
+        results, broken = work.results()
         states, no_states = named.result()
-    recordings = build_recordings(
-        [facts for facts in results if isinstance(facts, RawFacts)],
-        [facts for facts in results if isinstance(facts, SortingFacts)],
-    )
-    stitched = tuple(facts for facts in results if isinstance(facts, Stitched))
-    return Subject(
-        id=subject,
-        platform=reader.name,
-        recordings=recordings,
-        stitched=tuple(sorted(stitched, key=lambda one: (one.asset.name, created_order(one.asset)))),
-        states=states,
-        problems=(*problems, *lost, *broken, *no_states, *_gaps(subject, reader.name, own, recordings, stitched)),
-        requests=reader.requests - before,
-        gathered=now,
-        platform_id=reader.platform_id,
-    )
+    gathered = work.subject_of(results, states)
+    gaps = _gaps(subject, reader.name, own, gathered.recordings, gathered.stitched)
+    problems += [*_odd_names(found, subject), *_odd_records(own, subject), *lost, *broken, *no_states, *gaps]
+    return replace(gathered, problems=tuple(problems))
 
 
-def _collect(jobs: dict[Future[object], Asset], tell: _Progress) -> tuple[list[object], list[Problem]]:
-    """What was read, in the order of the assets, whatever the order in which it came."""
-    broken: list[Problem] = []
-    for number, job in enumerate(as_completed(jobs), 1):
-        tell(f"read {number} of {len(jobs)} assets: {jobs[job].name}")
-    results = []
-    for job, asset in jobs.items():
-        try:
-            results.append(job.result())
-        except Exception as error:  # noqa: BLE001 - one odd asset must not cost the mouse; it is listed instead
-            told = f"{asset.name} could not be read ({type(error).__name__}: {error})."
-            broken.append(problem("A14", told, recording=asset.name))
-    return results, broken
+def _searched(reader: AssetReader, subject: str) -> tuple[Sequence[Asset], list[Problem]]:
+    """What was found, and what may be missing of it."""
+    try:
+        return reader.find_subject_assets(subject), []
+    except PartlyFoundError as error:
+        return error.found, [problem("A14", f"{reader.name}: {error.message}.", cure=error.cure)]
+
+
+@dataclass
+class _Work:
+    """The assets of one mouse that are being read, and what has come of it."""
+
+    reader: AssetReader
+    subject: str
+    now: datetime
+    requests_before: int
+    clock: Callable[[], float]
+    tell: _Progress
+    partial: Callable[[Subject], None] | None
+    jobs: dict[_Key, tuple[Future[object], Asset]] = field(default_factory=dict)
+    told_s: float = -math.inf
+
+    def begin(
+        self,
+        pool: ThreadPoolExecutor,
+        files: FileReader,
+        assets: Iterable[Asset],
+        read: Callable[[FileReader, Asset], object],
+    ) -> None:
+        """Begin to read assets, each once."""
+        for asset in assets:
+            if (asset.id, asset.name) not in self.jobs:
+                self.jobs[asset.id, asset.name] = (pool.submit(read, files, asset), asset)
+
+    def results(self) -> tuple[list[object], list[Problem]]:
+        """What was read, in the order of the assets, whatever the order in which it came."""
+        assets = dict(self.jobs.values())
+        for number, job in enumerate(as_completed(assets), 1):
+            self.tell(f"read {number} of {len(assets)} assets: {assets[job].name}")
+            if number < len(assets):
+                self.tell_partial()
+        results: list[object] = []
+        broken: list[Problem] = []
+        for job, asset in assets.items():
+            try:
+                results.append(job.result())
+            except Exception as error:  # noqa: BLE001 - one odd asset must not cost the mouse; it is listed instead
+                told = f"{asset.name} could not be read ({type(error).__name__}: {error})."
+                broken.append(problem("A14", told, recording=asset.name))
+        return results, broken
+
+    def tell_partial(self) -> None:
+        """Tell what is known so far, unless that was told just now."""
+        if self.partial is None or self.clock() - self.told_s < PARTIAL_S:
+            return
+        results: list[object] = []
+        for job, asset in self.jobs.values():
+            if job.done() and job.exception() is None:
+                results.append(job.result())
+            elif _platform(asset) == "ecephys" and _may_be_raw(asset):
+                results.append(RawFacts(asset, has_ephys=True))
+        known = self.subject_of(results, ())
+        recordings = tuple(replace(recording, problems=()) for recording in known.recordings)
+        self.partial(replace(known, recordings=recordings))
+        self.told_s = self.clock()
+
+    def subject_of(self, results: Sequence[object], states: tuple[SavedState, ...]) -> Subject:
+        """The mouse that the facts make."""
+        stitched = [facts for facts in results if isinstance(facts, Stitched)]
+        return Subject(
+            id=self.subject,
+            platform=self.reader.name,
+            recordings=build_recordings(
+                [facts for facts in results if isinstance(facts, RawFacts)],
+                [facts for facts in results if isinstance(facts, SortingFacts)],
+            ),
+            stitched=tuple(sorted(stitched, key=lambda one: (one.asset.name, created_order(one.asset)))),
+            states=states,
+            requests=self.reader.requests - self.requests_before,
+            gathered=self.now,
+            platform_id=self.reader.platform_id,
+        )
 
 
 def _pinned_raws(
@@ -111,7 +192,7 @@ def _pinned_raws(
     for pin, sorting in wanted.items():
         try:
             asset = known[pin] if pin in known else looked_up[pin].result()
-        except Exception as error:  # noqa: BLE001 - as in _collect: one odd answer must not cost the mouse
+        except Exception as error:  # noqa: BLE001 - as in _Work.results: one odd answer must not cost the mouse
             gone = "is not there" if isinstance(error, NotFoundError) else f"cannot be asked for ({error})"
             told = f"{sorting.name} was made from asset {pin}, which {gone}."
             problems.append(problem("A8", told, recording=sorting.name))
@@ -129,7 +210,7 @@ def _saved_states(reader: AssetReader, subject: str) -> tuple[tuple[SavedState, 
     """Saved states whose name holds the subject as a word."""
     try:
         states = reader.saved_states()
-    except Exception as error:  # noqa: BLE001 - as in _collect: without its states the mouse can still be mapped
+    except Exception as error:  # noqa: BLE001 - as in _Work.results: without its states the mouse can still be mapped
         told = f"The saved states cannot be listed: {error}"
         return (), [problem("A14", told, cure="Paste the state or upload its file.")]
     return tuple(state for state in states if subject in re.split(r"[^0-9A-Za-z-]+", state.name)), []
@@ -201,6 +282,11 @@ def _told_subject(asset: Asset) -> str:
 def _kind(asset: Asset) -> str | None:
     name = parse_asset_name(asset.name)
     return None if name is None else name.kind
+
+
+def _platform(asset: Asset) -> str | None:
+    name = parse_asset_name(asset.name)
+    return None if name is None else name.platform
 
 
 def _may_be_raw(asset: Asset) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from core.asset_names import parse_asset_name, parse_stream_name
 from core.errors import NotFoundError, TrackmapperError
 from core.models import Asset, Probe, Problem, Severity, Target
 from core.open_ephys import MAX_BYTES, read_settings_xml, read_structure_oebin
-from core.platforms.base import AssetReader, Entry
+from core.platforms.base import Entry
 from core.rules import problem
-from core.subjects.asset_files import list_optional, read_listed, text_of
+from core.subjects.asset_files import MAX_JSON_BYTES, list_optional, read_listed, text_of
+from core.subjects.reading import FileReader, read_ahead
 from core.subjects.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
 
 _CLIPPED = "ecephys_clipped"
@@ -42,12 +43,13 @@ class RawFacts:
         return tuple(dict.fromkeys(stream.token for stream in parsed)) or tuple(probe.name for probe in self.probes)
 
 
-def read_raw(reader: AssetReader, asset: Asset) -> RawFacts:
+def read_raw(reader: FileReader, asset: Asset) -> RawFacts:
     """Read a raw asset. Whatever is missing or odd becomes a problem, never an exception."""
     problems = list(asset.problems)
     if asset.state != "ready":
         told = f"{asset.name} is {asset.state}" + (f": {asset.failure_reason}" if asset.failure_reason else "") + "."
         return RawFacts(asset, True, problems=(*problems, problem("A10", told, recording=asset.name)))
+    read_ahead(reader, asset, ("", "ecephys", f"ecephys/{_CLIPPED}", f"ecephys/{_COMPRESSED}"), guessed=True)
     try:
         root = {entry.name for entry in reader.list_folder(asset)}
         inner = {entry.name for entry in list_optional(reader, asset, "ecephys")} if "ecephys" in root else set()
@@ -58,11 +60,17 @@ def read_raw(reader: AssetReader, asset: Asset) -> RawFacts:
     folders = inner if base else root
     if not folders & {_CLIPPED, _COMPRESSED, "settings.xml"}:
         return RawFacts(asset, False, problems=tuple(problems))
+    read_ahead(
+        reader, asset, files=[(name, MAX_JSON_BYTES) for name in (*_session_file(root), _SUBJECT) if name in root]
+    )
     clipped = f"{base}{_CLIPPED}"
     nodes: tuple[Entry, ...] = ()
     streams: tuple[str, ...] = ()
     try:
         nodes = list_optional(reader, asset, clipped) if _CLIPPED in folders else ()
+        first = [f"{clipped}/{node.name}" for node in nodes if node.is_folder][:1]
+        settings = [(f"{node}/settings.xml", MAX_BYTES) for node in first]
+        read_ahead(reader, asset, [f"{node}/{_RECORDING}" for node in first], settings)
         if _COMPRESSED in folders:
             streams = _probe_streams(entry.name for entry in reader.list_folder(asset, f"{base}{_COMPRESSED}"))
         streams = streams or _streams_of_oebin(reader, asset, clipped, nodes)
@@ -85,7 +93,7 @@ def read_raw(reader: AssetReader, asset: Asset) -> RawFacts:
     return RawFacts(asset, True, probes, streams, session, tuple(problems))
 
 
-def _probes(reader: AssetReader, asset: Asset, places: list[str], problems: list[Problem]) -> tuple[Probe, ...]:
+def _probes(reader: FileReader, asset: Asset, places: list[str], problems: list[Problem]) -> tuple[Probe, ...]:
     """The enabled probes by the first settings.xml that can be read: Record Nodes all keep the same one."""
     reasons = []
     for place in places:
@@ -106,7 +114,7 @@ def _probe_streams(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(stream.full for stream in parsed if stream is not None and stream.is_probe))
 
 
-def _streams_of_oebin(reader: AssetReader, asset: Asset, clipped: str, nodes: Iterable[Entry]) -> tuple[str, ...]:
+def _streams_of_oebin(reader: FileReader, asset: Asset, clipped: str, nodes: Iterable[Entry]) -> tuple[str, ...]:
     """Streams by each Record Node's first structure.oebin, for assets without compressed data."""
     streams: list[str] = []
     for node in nodes:
@@ -121,7 +129,7 @@ def _streams_of_oebin(reader: AssetReader, asset: Asset, clipped: str, nodes: It
     return _probe_streams(streams)
 
 
-def _oebin_gap(reader: AssetReader, asset: Asset, clipped: str, nodes: Iterable[Entry]) -> list[Problem]:
+def _oebin_gap(reader: FileReader, asset: Asset, clipped: str, nodes: Iterable[Entry]) -> list[Problem]:
     """The problem of a recording whose Record Nodes keep no structure.oebin."""
     listed = [node.name for node in nodes if node.is_folder]
     for node in listed:
@@ -136,7 +144,7 @@ def _oebin_gap(reader: AssetReader, asset: Asset, clipped: str, nodes: Iterable[
 
 
 def _other_mouse(
-    reader: AssetReader, asset: Asset, root: set[str], session: SessionFacts, problems: list[Problem]
+    reader: FileReader, asset: Asset, root: set[str], session: SessionFacts, problems: list[Problem]
 ) -> list[Problem]:
     """The problems of metadata that speak of another mouse than the asset's name."""
     name = parse_asset_name(asset.name)
@@ -154,13 +162,19 @@ def _other_mouse(
     ]
 
 
-def _session(reader: AssetReader, asset: Asset, root: set[str], problems: list[Problem]) -> SessionFacts:
-    path = next((name for name in ("session.json", "acquisition.json") if name in root), None)
-    return _NO_SESSION if path is None else read_session_facts(read_listed(reader, asset, path, problems))
+def _session(reader: FileReader, asset: Asset, root: set[str], problems: list[Problem]) -> SessionFacts:
+    for path in _session_file(root):
+        return read_session_facts(read_listed(reader, asset, path, problems))
+    return _NO_SESSION
+
+
+def _session_file(root: set[str]) -> Sequence[str]:
+    """The file that tells of the session, where there is one."""
+    return [name for name in ("session.json", "acquisition.json") if name in root][:1]
 
 
 def _on_streams(
-    reader: AssetReader,
+    reader: FileReader,
     asset: Asset,
     root: set[str],
     session: SessionFacts,

@@ -12,9 +12,9 @@ from typing import Any
 from core.asset_names import parse_stream_name, sorted_stream
 from core.errors import TrackmapperError
 from core.models import Asset, Problem, Severity, SortedStream, Sorting, SortingStatus
-from core.platforms.base import AssetReader
 from core.rules import problem
-from core.subjects.asset_files import count_of, object_of, objects, read_listed, text_of
+from core.subjects.asset_files import MAX_JSON_BYTES, count_of, object_of, objects, read_listed, text_of
+from core.subjects.reading import FileReader, read_ahead
 
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024
 _FOLDERS = ("postprocessed", "curated", "sorting_precurated")
@@ -40,12 +40,16 @@ class SortingFacts:
     """Names of the assets it was made from by its own data_description.json; read only when provenance is unknown."""
 
 
-def read_sorting(reader: AssetReader, asset: Asset) -> SortingFacts:
+def read_sorting(reader: FileReader, asset: Asset) -> SortingFacts:
     """Read a sorted asset. Whatever is missing or odd becomes a problem or the sorting's reason, never an exception."""
     if asset.state != "ready":
         reason = asset.failure_reason or ("it failed" if asset.state == "failed" else "it is not finished yet")
         found = problem("A10", f"{asset.name} is {asset.state}: {reason}.", recording=asset.name)
         return _facts(asset, SortingStatus.ERROR, f"the asset is {asset.state}: {reason}", problems=[found])
+    files = [("processing.json", MAX_JSON_BYTES), ("output", MAX_OUTPUT_BYTES)]
+    if asset.provenance_data_assets is None:
+        files.append(("data_description.json", MAX_JSON_BYTES))
+    read_ahead(reader, asset, ("", _FOLDERS[0]), files, guessed=True)
     try:
         root = {entry.name: entry for entry in reader.list_folder(asset)}
     except TrackmapperError as error:
@@ -98,7 +102,7 @@ def _facts(
 
 
 def _stream_names(
-    reader: AssetReader, asset: Asset, root: Mapping[str, object], problems: list[Problem]
+    reader: FileReader, asset: Asset, root: Mapping[str, object], problems: list[Problem]
 ) -> tuple[list[str], str]:
     """Entries of the first folder that holds sorted streams; and what a newer layout's folder lacks."""
     there = [folder for folder in _FOLDERS if folder in root]
@@ -161,7 +165,7 @@ def _inputs(description: Mapping[str, Any]) -> tuple[str, ...]:
 # --- how it ended ---------------------------------------------------------------------------------
 
 
-def _markers(reader: AssetReader, asset: Asset, problems: list[Problem]) -> tuple[bytes, ...]:
+def _markers(reader: FileReader, asset: Asset, problems: list[Problem]) -> tuple[bytes, ...]:
     try:
         output = reader.read_file(asset, "output", MAX_OUTPUT_BYTES)
     except TrackmapperError as error:

@@ -8,9 +8,17 @@ from typing import Any
 from core.errors import InputError, NotFoundError, TrackmapperError
 from core.geometry import image_frame
 from core.models import Asset, ImageChannel, Problem, Severity, Stitched
-from core.platforms.base import AssetReader
 from core.rules import problem
-from core.subjects.asset_files import list_optional, object_of, objects, read_listed, read_object, text_of
+from core.subjects.asset_files import (
+    MAX_JSON_BYTES,
+    list_optional,
+    object_of,
+    objects,
+    read_listed,
+    read_object,
+    text_of,
+)
+from core.subjects.reading import FileReader, read_ahead
 
 IMAGES = "image_tile_fusing/OMEZarr"
 REGISTRATION = "image_atlas_alignment"
@@ -26,20 +34,23 @@ def channel_name(image_file: str) -> str:
     return image_file.removesuffix(".zarr").removesuffix(".ome")
 
 
-def read_stitched(reader: AssetReader, asset: Asset) -> Stitched:
+def read_stitched(reader: FileReader, asset: Asset) -> Stitched:
     """Read a stitched asset. Whatever is missing or odd becomes a problem, never an exception."""
     problems = list(asset.problems)
     if asset.state != "ready":
         told = f"{asset.name} is {asset.state}" + (f": {asset.failure_reason}" if asset.failure_reason else "") + "."
         return Stitched(asset, (), (*problems, problem("A10", told, recording=asset.name)))
+    files = ("metadata.nd.json", "acquisition.json", "processing.json")
+    read_ahead(reader, asset, ("", IMAGES, REGISTRATION), [(name, MAX_JSON_BYTES) for name in files], guessed=True)
     try:
         root = {entry.name for entry in reader.list_folder(asset)}
         names = [entry.name for entry in list_optional(reader, asset, IMAGES) if entry.name.endswith(".zarr")]
+        images = [f"{IMAGES}/{name}/{file}" for name in names for file in (".zattrs", "0/.zarray")]
+        read_ahead(reader, asset, files=[(path, MAX_JSON_BYTES) for path in images])
         registered = _registered(reader, asset) if REGISTRATION in root else {}
     except TrackmapperError as error:
         told = f"The files of {asset.name} cannot be listed: {error.message}"
         return Stitched(asset, (), (*problems, problem("A14", told, recording=asset.name)))
-    files = ("metadata.nd.json", "acquisition.json", "processing.json")
     metadata, acquisition, processing = (
         read_listed(reader, asset, name, problems) if name in root else {} for name in files
     )
@@ -67,7 +78,7 @@ def _directions(acquisition: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
 
 
 def _channel(
-    reader: AssetReader, asset: Asset, name: str, acquisition: Mapping[str, Any], problems: list[Problem]
+    reader: FileReader, asset: Asset, name: str, acquisition: Mapping[str, Any], problems: list[Problem]
 ) -> ImageChannel:
     path = f"{IMAGES}/{name}"
     try:
@@ -84,7 +95,7 @@ def _channel(
     return ImageChannel(channel_name(name), path, frame)
 
 
-def _zarr(reader: AssetReader, asset: Asset, path: str) -> tuple[dict[str, Any], tuple[int, int, int], int]:
+def _zarr(reader: FileReader, asset: Asset, path: str) -> tuple[dict[str, Any], tuple[int, int, int], int]:
     """The multiscales attributes and the z, y, x size of the finest level, and the zarr format, 2 or 3.
 
     Raises:
@@ -115,13 +126,11 @@ def _zarr(reader: AssetReader, asset: Asset, path: str) -> tuple[dict[str, Any],
     return attributes, (sizes[0], sizes[1], sizes[2]), 2 if level_file == ".zarray" else 3
 
 
-def _registered(reader: AssetReader, asset: Asset) -> dict[str, set[str]]:
+def _registered(reader: FileReader, asset: Asset) -> dict[str, set[str]]:
     """Channel folder of the registration -> its file names."""
-    return {
-        entry.name: {file.name for file in reader.list_folder(asset, f"{REGISTRATION}/{entry.name}")}
-        for entry in reader.list_folder(asset, REGISTRATION)
-        if entry.is_folder
-    }
+    folders = [entry.name for entry in reader.list_folder(asset, REGISTRATION) if entry.is_folder]
+    read_ahead(reader, asset, [f"{REGISTRATION}/{name}" for name in folders])
+    return {name: {file.name for file in reader.list_folder(asset, f"{REGISTRATION}/{name}")} for name in folders}
 
 
 def _lacks(

@@ -19,6 +19,7 @@ from core.platforms.code_ocean.asset_files import AssetFiles, inner_path
 from core.platforms.code_ocean.files import S3Files
 from core.platforms.code_ocean.launch_checks import OURS, Capsules
 from core.platforms.code_ocean.records import asset_of, object_of, text_of
+from core.platforms.code_ocean.s3_clients import CONNECTIONS
 from core.platforms.code_ocean.search import find_assets, find_public_assets, is_public_id, public_asset
 from core.settings import Settings
 
@@ -42,6 +43,7 @@ class CodeOceanReader:
     """
 
     name = "Code Ocean"
+    connections = CONNECTIONS
 
     def __init__(
         self,
