@@ -10,7 +10,6 @@ import dataclasses
 import os
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,18 +28,13 @@ from core.subjects import gather_subject
 from dashboard import servers
 from jobs.store import JobStore
 from jobs.submission import submit
+from tests.bench_gather import bench_gather, say
 from tests.browser_pages import chromium, open_saved, visit
 
 NOW = datetime(2025, 7, 1, tzinfo=UTC)
 ACTIVE = 20
 COPY = "INSERT INTO Cache (raw, store_time, access_time, access_count, size, key, mode, value) SELECT 1, 0, 0, 0, 0,"
 """The beginning of a statement that adds rows of the store's own form."""
-
-
-def say(what: str, figure: str, target: str = "") -> None:
-    """One line of the report."""
-    sys.stdout.write(f"{what:58} {figure:>14}{'   target ' + target if target else ''}\n")
-    sys.stdout.flush()
 
 
 def median_ms(call: Callable[[], object], times: int = 21) -> float:
@@ -195,6 +189,7 @@ def main() -> None:
         say("write the sample mouse", f"{time.perf_counter() - began:.1f} s", "10 s")
         say("size of the sample mouse", f"{size / 1e6:.0f} MB", "60 MB")
         bench_store(sample, bench_core(sample), options.jobs)
+        bench_gather()
         bench_page(sample)
 
 

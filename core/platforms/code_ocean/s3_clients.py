@@ -58,4 +58,4 @@ def make_clients() -> Clients:
         config, unsigned = config.merge(path_style), unsigned.merge(path_style)
         client = session.client("s3", config=unsigned)
     signed = None if session.get_credentials() is None else session.client("s3", config=config)
-    return Clients(signed, client, QuickReads(session, config))
+    return Clients(signed, client, QuickReads(session, config, client))

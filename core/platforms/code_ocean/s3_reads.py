@@ -57,21 +57,21 @@ class QuickReads:
     Args:
         session: boto3's session.
         config: Time-outs, size of the pool, form of the addresses.
+        client: boto3's own of this session and configuration; it says where a bucket's objects are.
     """
 
-    def __init__(self, session: boto3.session.Session, config: Config) -> None:
+    def __init__(self, session: boto3.session.Session, config: Config, client: Any) -> None:  # noqa: ANN401 - no types
         self._session, self._config = session, config.merge(Config(signature_version=UNSIGNED))
         self._credentials = session.get_credentials()
-        first = self._client_of("")
-        self._region = first.meta.region_name or ""
-        self._clients = {self._region: first}
+        self._region = client.meta.region_name or ""
+        self._clients = {self._region: client}
         self._lock = threading.Lock()
         self._regions: dict[str, str] = {}
         self._homes: dict[tuple[str, str], str] = {}
         self._http = URLLib3Session(
             # As boto3 reads AWS_CA_BUNDLE and the `ca_bundle` of a profile.
             verify=session._session.get_config_variable("ca_bundle") or True,
-            proxies=get_environ_proxies(first.meta.endpoint_url),
+            proxies=get_environ_proxies(client.meta.endpoint_url),
             timeout=(config.connect_timeout, config.read_timeout),
             max_pool_connections=config.max_pool_connections,
         )
@@ -127,14 +127,11 @@ class QuickReads:
         if home is None:
             with self._lock:
                 if region not in self._clients:
-                    self._clients[region] = self._client_of(region)
+                    self._clients[region] = self._session.client("s3", region_name=region, config=self._config)
             url = self._clients[region].generate_presigned_url("list_objects_v2", Params={"Bucket": bucket})
             parts = urlsplit(url)
             home = self._homes[bucket, region] = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
         return home
-
-    def _client_of(self, region: str) -> Any:  # noqa: ANN401 - boto3 has no types
-        return self._session.client("s3", region_name=region or None, config=self._config)
 
 
 def _plain(answer: Any) -> Answer:  # noqa: ANN401 - botocore has no types
