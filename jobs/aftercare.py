@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from core.platforms.base import Runner, RunState
 from jobs.calls import run_key
@@ -16,6 +17,7 @@ from jobs.store import JobStore
 _GOING = (RunState.STARTING, RunState.RUNNING)
 _FAILURES = (JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED)
 _LOOK_BACK = 200
+_LOOK_AGAIN_S = 15.0
 
 
 def check_up(
@@ -38,14 +40,20 @@ def check_up(
     record = store.get(checkup.job_id)
     # Of a time that lies ahead the clock was turned back: it is as good as past.
     late = checkup.intent is None or abs((now.at - checkup.intent).total_seconds()) >= find_again_s
-    if not (checkup.soon or late):
+    again = checkup.again is not None and now.at >= checkup.again
+    if not (checkup.soon or again or late):
         return False
     if record.has_ended:
         supersede_failures(store, record, now)
     if record.step is Step.RUN and record.state not in ENDS | {JobState.NEEDS_YOU}:
         return False  # it is being started or looked for just now
     _look_for_twins(store, runner, record, now, stop_twins=stop_twins or record.cancel is not None)
-    store.end_checkup(checkup, keep=not late)
+    following = None if late else checkup.model_copy(update={"soon": False, "again": None})
+    if following is not None and record.cancel is not None and record.has_ended:
+        # What was on its way when a person said stop must not run for long; most of it shows within minutes.
+        pause = timedelta(seconds=_LOOK_AGAIN_S * 2.0**checkup.looks)
+        following = following.model_copy(update={"again": now.at + pause, "looks": checkup.looks + 1})
+    store.end_checkup(checkup, following)
     return True
 
 

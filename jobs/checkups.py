@@ -26,6 +26,10 @@ class Checkup(Frozen):
     """When a run of the job was last about to be started; a look is due once nothing of that can still arrive."""
     soon: bool = False
     """A look is due at once: the job has ended, or twins were found."""
+    again: AwareDatetime | None = None
+    """When the next look is due beside these; None when there is none."""
+    looks: int = 0
+    """Such looks that were made."""
 
 
 def mark_checkup(turn: Turn, before: JobRecord | None, record: JobRecord) -> None:
@@ -63,18 +67,18 @@ def read_checkups(database: Database, bad_rows: BadRows) -> tuple[Checkup, ...]:
     return tuple(found)
 
 
-def end_checkup(turn: Turn, checkup: Checkup, *, keep: bool) -> None:
+def end_checkup(turn: Turn, checkup: Checkup, following: Checkup | None) -> None:
     """The look has been made; one that became necessary meanwhile stays.
 
     Args:
         turn: The transaction.
         checkup: As it was read.
-        keep: Only what was due soon is done, the later look is not.
+        following: What is still to be made; None when nothing is.
     """
     if _held(turn, checkup.job_id) != checkup:
         return
-    if keep:
-        _keep(turn, checkup.model_copy(update={"soon": False}))
+    if following is not None:
+        _keep(turn, following)
     else:
         turn.delete(_PREFIX + checkup.job_id)
 

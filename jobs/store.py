@@ -247,10 +247,10 @@ class JobStore:
         """Every look that is still to be made at a job that needs no other, oldest job first."""
         return read_checkups(self._db, self.bad_rows)
 
-    def end_checkup(self, checkup: Checkup, *, keep: bool) -> None:
-        """A look has been made; `keep` when only what was due soon is done."""
+    def end_checkup(self, checkup: Checkup, following: Checkup | None) -> None:
+        """A look has been made; keep what is still to be made."""
         with self._db.write() as turn:
-            end_checkup(turn, checkup, keep=keep)
+            end_checkup(turn, checkup, following)
 
     def version(self) -> int:
         """Grows with every change to a job: cheap to ask, so that pages read only when there is something new."""

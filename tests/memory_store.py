@@ -74,8 +74,8 @@ class MemoryStore:
     def checkups(self) -> tuple[Checkup, ...]:
         return tuple(Checkup.model_validate(value) for value in self.rows.values())
 
-    def end_checkup(self, checkup: Checkup, *, keep: bool) -> None:
-        end_checkup(cast(Any, self), checkup, keep=keep)
+    def end_checkup(self, checkup: Checkup, following: Checkup | None) -> None:
+        end_checkup(cast(Any, self), checkup, following)
 
     def newest(self, limit: int, **wanted: object) -> tuple[JobRecord, ...]:
         return ()
