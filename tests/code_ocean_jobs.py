@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,16 +15,16 @@ from core.conversion import ConversionPlan, NeededAsset
 from core.platforms.base import DIRECT
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.asset_files import AssetFiles
-from core.platforms.code_ocean.files import S3Files
+from core.platforms.code_ocean.files import Clients, S3Files
 from core.platforms.code_ocean.runner import CodeOceanRunner
 from core.settings import Settings
 from jobs import submission
 from jobs.monitor import Monitor
 from jobs.records import JobRecord, JobState
 from jobs.store import JobStore
-from tests.code_ocean_place import SCRATCH_BUCKET, SCRATCH_PREFIX, code_ocean
+from tests.code_ocean_place import SCRATCH_BUCKET, SCRATCH_PREFIX
 from tests.fake_code_ocean import FakeCodeOcean
-from tests.fake_code_ocean_state import CONVERTER, MONITOR
+from tests.fake_code_ocean_state import CONVERTER, MONITOR, Timing
 from tests.fake_runner import Clock
 from tests.job_records import START
 from tests.local_fixtures import IMAGE, RECORDING, SORTED, STEM, STITCHED, acquisition, layer, row, track_points, zattrs
@@ -95,38 +96,37 @@ def a_plan(name: str, assets: Mapping[str, str], domain: str) -> ConversionPlan:
 class Bench:
     """A mouse on a played Code Ocean, a queue, and a worker that may be replaced by another."""
 
-    def __init__(self, fake: FakeCodeOcean, store: JobStore, clock: Clock, *, read_s: float, **settings: Any) -> None:
+    def __init__(
+        self,
+        fake: FakeCodeOcean,
+        store: JobStore,
+        clock: Clock,
+        *,
+        api: type[CodeOceanApi] = CodeOceanApi,
+        s3: S3Files | None = None,
+        **settings: Any,
+    ) -> None:
         self.fake, self.store, self.clock = fake, store, clock
         self.settings = settings_of(fake, **settings)
         self.assets = add_mouse(fake)
-        self._read_s = read_s
-        self.runner = self.new_runner()
-        self.monitor = self.new_monitor()
+        self._make_api, self._s3 = api, s3 or S3Files.of(self.settings)
+        self.restart()
 
     def sleep(self, seconds: float) -> None:
         self.clock.s += seconds
 
-    def new_runner(self) -> CodeOceanRunner:
-        """As a worker that has just been started has it: it knows nothing."""
-        api = CodeOceanApi(
+    def restart(self) -> None:
+        """The worker dies and another begins, which knows nothing."""
+        self.api = self._make_api(
             self.fake.url,
             self.settings.code_ocean_token,
             min_version="4.0.0",
             sleep=self.sleep,
             draw=lambda: 0.5,
-            read_s=self._read_s,
         )
-        s3 = S3Files.of(self.settings)
-        files = AssetFiles(api, s3, self.settings)
-        return CodeOceanRunner(self.settings, api, s3, files, now=lambda: self.clock.s)
-
-    def new_monitor(self) -> Monitor:
-        return Monitor(self.store, self.runner, self.settings, now=self.clock, draw=lambda: 0.5)
-
-    def restart(self) -> None:
-        """The worker dies and another begins."""
-        self.runner = self.new_runner()
-        self.monitor = self.new_monitor()
+        files = AssetFiles(self.api, self._s3, self.settings)
+        self.runner = CodeOceanRunner(self.settings, self.api, self._s3, files, now=lambda: self.clock.s)
+        self.monitor = Monitor(self.store, self.runner, self.settings, now=self.clock, draw=lambda: 0.5)
 
     def plan(self, *, route: str = DIRECT, **more: Any) -> ConversionPlan:
         name = f"{route}{sorted(more.items())}{len(self.store.active())}{self.clock.s}"
@@ -134,8 +134,9 @@ class Bench:
 
     def launch(self, **more: Any) -> str:
         plan = self.plan(**more)
+        self.clock.s += 1.0  # names of results hold the second
         return submission.submit(
-            self.store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=START
+            self.store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=self.clock().at
         ).job_id
 
     def record(self, job_id: str) -> JobRecord:
@@ -166,23 +167,41 @@ class Bench:
 
 
 @contextmanager
-def bench(
-    folder: Path, *, read_s: float = 5.0, options: dict[str, Any] | None = None, **settings: Any
-) -> Iterator[Bench]:
-    """A bench in a folder.
+def bench(folder: Path, *, timing: Timing | None = None, **settings: Any) -> Iterator[Bench]:
+    """A bench in a folder, over S3 in memory.
 
     Args:
         folder: Of the queue.
-        read_s: How long the worker waits for an answer.
-        options: Of the fake.
-        settings: Of the worker.
+        timing: How long things take on Code Ocean.
+        settings: Of the worker, and `api`: which kind of CodeOceanApi it has.
     """
-    clock = Clock()
+    clock, memory = Clock(), MemoryS3()
+    s3 = S3Files(lambda: Clients(signed=memory, unsigned=memory))
     with (
-        code_ocean(sample=False, clock=lambda: START.timestamp() + clock.s, **(options or {})) as fake,
+        FakeCodeOcean(s3=memory, clock=lambda: START.timestamp() + clock.s, timing=timing) as fake,
         JobStore(folder) as store,
     ):
-        yield Bench(fake, store, clock, read_s=read_s, **settings)
+        yield Bench(fake, store, clock, s3=s3, **{"asset_buckets": "", **settings})
 
 
-__all__ = ["CONVERTER", "LAYERS", "MONITOR", "ROWS", "STATE", "STITCHED", "VERSION", "Bench", "bench", "settings_of"]
+class MemoryS3:
+    """As much of a boto3 client as the worker's uploads and the played Code Ocean use."""
+
+    def __init__(self) -> None:
+        self._objects: dict[tuple[str, str], bytes] = {}
+
+    def create_bucket(self, Bucket: str) -> None:
+        """Buckets need no making."""
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
+        self._objects[Bucket, Key] = Body
+
+    def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        return {"Body": io.BytesIO(self._objects[Bucket, Key])}
+
+    def get_paginator(self, _: str) -> MemoryS3:
+        return self
+
+    def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:
+        keys = sorted(key for bucket, key in self._objects if bucket == Bucket and key.startswith(Prefix))
+        return [{"Contents": [{"Key": key} for key in keys]}]

@@ -135,8 +135,11 @@ def entries_of(told: object, where: str) -> tuple[Entry, ...]:
         raise UnclearError("the answer holds no list of files", where=where)
     found = []
     for one, name in zip(items, names, strict=True):
+        kind, size = one.get("type"), _whole(one.get("size"))
+        if kind not in ("file", "folder") and size is None:
+            raise UnclearError(f"the answer does not say what {name[:80]} is", where=where)
         if "/" not in name:
-            found.append(Entry(name, one.get("type") == "folder", _whole(one.get("size"))))
+            found.append(Entry(name, kind == "folder", size))
     return tuple(sorted(found, key=lambda entry: entry.name))
 
 

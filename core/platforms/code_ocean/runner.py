@@ -185,16 +185,27 @@ class CodeOceanRunner:
         try:
             return self._assets.list_folder(asset, path)
         except NotFoundError:
-            if path:
-                raise
-            # An asset that was made has something in it: to count nothing here would be a wrong count.
-            raise _unreadable("list of files", asset.name) from None
+            self._refuse_contradiction(asset, path)
+            raise
         except RefusedError as error:
             raise UnavailableError(error.message, where=error.where, cure=_ASKED_AGAIN) from None
 
     def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
         """A file of an asset. Raises NotFoundError, or PlatformError when it is larger than `limit` bytes."""
-        return self._assets.read_file(asset, path, limit)
+        try:
+            return self._assets.read_file(asset, path, limit)
+        except NotFoundError:
+            self._refuse_contradiction(asset, path)
+            raise
+        except RefusedError as error:
+            raise UnavailableError(error.message, where=error.where, cure=_ASKED_AGAIN) from None
+
+    def _refuse_contradiction(self, asset: Asset, path: str) -> None:
+        """Raise UnavailableError when what is said not to be there lies in its folder: results are counted by it."""
+        folder, _, name = path.strip("/").rpartition("/")
+        # An asset that was made has something in it.
+        if not name or any(entry.name == name for entry in self.list_folder(asset, folder)):
+            raise _unreadable("list of files", f"{asset.name}/{path}") from None
 
     # --- starting -------------------------------------------------------------------------------
 
