@@ -28,6 +28,7 @@ from dashboard.launch_command import Checked
 from jobs import backup as backups
 from jobs import data_folder, submission
 from jobs.earlier import converted_before
+from jobs.quotas import Quotas
 from jobs.records import JobRecord
 from jobs.store import JobStore
 
@@ -178,7 +179,7 @@ def cancel_job(options: argparse.Namespace, settings: Settings) -> Result:
 
 def retry_job(options: argparse.Namespace, settings: Settings) -> Result:
     """Try a failed job again."""
-    return _acted(options, settings, submission.retry)
+    return _acted(options, settings, partial(submission.retry, quotas=Quotas.of(settings)))
 
 
 def extend_job(options: argparse.Namespace, settings: Settings) -> Result:
@@ -198,7 +199,7 @@ def _acted(options: argparse.Namespace, settings: Settings, act: Callable[..., J
 
 
 def _shown(record: JobRecord, settings: Settings) -> Result:
-    links = answers.job_links(record, make_reader(settings), settings.monitor_capsule)
+    links = launch_command.job_links(record, make_reader(settings), settings)
     return 0, answers.job_answer(record, links), listings.job_text(record, links)
 
 
@@ -230,16 +231,19 @@ def restore(options: argparse.Namespace, settings: Settings) -> Result:
 
 def serve(options: argparse.Namespace, settings: Settings) -> Result:
     """Serve the dashboard until Ctrl-C."""
-    _say(f"Dashboard: {servers.page_url(servers.DASHBOARD, settings.port)}")
-    door = servers.Door(options.address, tuple(options.origin))
-    return servers.run_in_foreground(servers.DASHBOARD, settings.port, settings, door), {}, ""
+    return _serve(options, settings, "Dashboard", servers.DASHBOARD, settings.port)
 
 
 def worker(options: argparse.Namespace, settings: Settings) -> Result:
     """Serve the worker until Ctrl-C."""
-    _say(f"Worker: {servers.page_url(servers.WORKER, settings.worker_port)}")
+    return _serve(options, settings, "Worker", servers.WORKER, settings.worker_port)
+
+
+def _serve(options: argparse.Namespace, settings: Settings, name: str, script: str, port: int) -> Result:
     door = servers.Door(options.address, tuple(options.origin))
-    return servers.run_in_foreground(servers.WORKER, settings.worker_port, settings, door), {}, ""
+    servers.refuse_open_door(door)
+    _say(f"{name}: {servers.page_url(script, port)}")
+    return servers.run_in_foreground(script, port, settings, door), {}, ""
 
 
 def demo(options: argparse.Namespace, settings: Settings) -> Result:

@@ -13,12 +13,13 @@ from core.conversion import plan_conversion
 from core.errors import InputError, NotAllowedError, StoreUnusableError
 from core.manifest import ManifestTable
 from core.models import Problem, Severity, State, Subject
-from core.platforms.base import ConverterOffer
+from core.platforms.base import AssetReader, ConverterOffer
 from core.platforms.choice import is_code_ocean, make_reader
 from core.settings import Settings
 from dashboard import answers, listings
 from dashboard.answers import Answer
 from jobs import submission
+from jobs.quotas import Quotas
 from jobs.records import JobRecord
 from jobs.store import JobStore
 from jobs.worker_loop import run_worker
@@ -53,6 +54,9 @@ def launch(
     reader = make_reader(settings)
     if reader.launch_refusal:
         raise NotAllowedError(reader.launch_refusal)
+    # What can be chosen is asked first: gathering a mouse takes longer than telling of a slip in an option.
+    offer = reader.converter_offer(options.converter_version or "")
+    parameters, route = chosen_parameters(options.parameter, offer), _route(options.route, offer)
     checked = read(options, settings)
     open_problems = [problem for problem in checked.problems if _stops(problem, options.confirm)]
     if open_problems or checked.subject is None:
@@ -63,7 +67,6 @@ def launch(
         answer = {**answers.check_answer(checked.problems), "ok": False}
         answer |= {"job": None, "state": None, "duplicate_of": None}
         return 1, answer, listings.problems_text(checked.problems)
-    offer = reader.converter_offer(options.converter_version or "")
     plan = plan_conversion(
         checked.table.rows,
         state=checked.state,
@@ -71,8 +74,8 @@ def launch(
         platform=reader.name,
         converter=offer.converter,
         converter_version=offer.version,
-        parameters=chosen_parameters(options.parameter, offer),
-        route=_route(options.route, offer),
+        parameters=parameters,
+        route=route,
         deadline_h=options.deadline or settings.long_run_hours,
         converter_label=offer.label,
     )
@@ -86,6 +89,7 @@ def launch(
             user=settings.user_name,
             now=datetime.now(UTC),
             relaunch=options.relaunch,
+            quotas=Quotas.of(settings),
         )
         if done.duplicate_of:
             say(f"The same mapping is job {listings.short_id(done.duplicate_of)} already; no second one was made.")
@@ -93,7 +97,7 @@ def launch(
             say(f"This starts a paid run on {reader.name}.")
         record = _follow(store, done.job_id, settings, say) if options.wait else store.get(done.job_id)
     if options.wait:
-        links = answers.job_links(record, reader, settings.monitor_capsule)
+        links = job_links(record, reader, settings)
         answer = {**answers.job_answer(record, links), "job": record.id, "duplicate_of": done.duplicate_of}
         return 0 if record.state == "succeeded" else 1, answer, listings.job_text(record, links)
     answer = answers.launch_answer(record.id, record.state, done.duplicate_of)
@@ -149,6 +153,15 @@ def _route(given: str | None, offer: ConverterOffer) -> str:
             f"the route {route!r} is not offered", where="--route", cure=f"Take: {', '.join(offer.routes)}."
         )
     return route
+
+
+def job_links(record: JobRecord, reader: AssetReader, settings: Settings, patience_s: float = 2.0) -> dict[str, str]:
+    """Addresses of a job's pages. That of a capsule is learned by the reader aside, and waited for a moment."""
+    links, end_s = answers.job_links(record, reader, settings.monitor_capsule), time.monotonic() + patience_s
+    while links and "capsule" not in links and time.monotonic() < end_s:
+        time.sleep(0.05)
+        links = answers.job_links(record, reader, settings.monitor_capsule)
+    return links
 
 
 def _follow(store: JobStore, job_id: str, settings: Settings, say: Callable[[str], None]) -> JobRecord:

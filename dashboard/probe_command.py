@@ -97,7 +97,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
             yield failed("data folder", error.message, error.cure)
             return
         if wrong:
-            yield warning("data folder", "; ".join(wrong), "Keep the file as it is; see docs/running.md on backups.")
+            yield warning("data folder", "; ".join(wrong), "Keep the file as it is; docs/lab.md tells of backups.")
         else:
             yield ok("data folder", f"{settings.data}: the queue is sound")
     else:
@@ -111,7 +111,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield (
             ok("notices", "an address is set, and apprise is installed")
             if installed
-            else warning("notices", "an address is set, but apprise is not installed", 'pip install -e ".[notify]"')
+            else warning("notices", "an address is set, but apprise is not installed", "Install the extra `notify`, as the README says.")
         )
 
 

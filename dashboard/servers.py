@@ -68,7 +68,7 @@ def refuse_open_door(door: Door) -> None:
         raise SettingsError(
             f"anybody could use the page at {door.address} without a log-in",
             where="--address",
-            cure=f"Set {' or '.join(LOG_INS)} in the environment (docs/running.md), or leave --address out.",
+            cure=f"Set {' or '.join(LOG_INS)} in the environment (docs/lab.md), or leave --address out.",
         )
 
 
@@ -112,12 +112,7 @@ def free_port(preferred: int, taken: frozenset[int] = frozenset()) -> int:
 
 
 def run_in_foreground(script: str, port: int, settings: Settings, door: Door = THIS_MACHINE) -> int:
-    """Serve a script until Ctrl-C; returns the exit code of `panel serve`.
-
-    Raises:
-        SettingsError: anybody could reach it without a log-in.
-    """
-    refuse_open_door(door)
+    """Serve a script until Ctrl-C; returns the exit code of `panel serve`."""
     with started(script, port, environment(settings), door) as process, signals_raise():
         try:
             return process.wait()

@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from pydantic import AliasChoices, SecretStr
+
 from core.manifest import COLUMNS
 from core.rules import RULES
 from core.settings import Settings
@@ -29,13 +31,26 @@ def settings() -> str:
         ("environment", "default", "meaning"),
         (
             (
-                f"`TRACKMAPPER_{name.upper()}`",
-                f"`{field.default}`" if field.default != "" else "",
+                " / ".join(f"`{each}`" for each in environment_names(name)),
+                _default(field.default),
                 field.description or "",
             )
             for name, field in Settings.model_fields.items()
         ),
     )
+
+
+def environment_names(setting: str) -> list[str]:
+    """The variables that a setting is read from."""
+    alias = Settings.model_fields[setting].validation_alias
+    if isinstance(alias, AliasChoices):
+        # The field's own name is among them for the command line.
+        return [str(choice) for choice in alias.choices if choice != setting]
+    return [f"TRACKMAPPER_{setting.upper()}"]
+
+
+def _default(value: object) -> str:
+    return "" if value == "" or isinstance(value, SecretStr) else f"`{value}`"
 
 
 def rules() -> str:
