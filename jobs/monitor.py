@@ -134,7 +134,9 @@ class Monitor:
             now = self._now()
             if made == _CALLS_A_PASS or self._is_waiting(record, now):
                 return made
-            if record.owner != self.owner and not record.has_ended:
+            # Our own intent, too, when it is read back: its answer could not be written, and a look that fails must
+            # not be taken for a call that was never sent.
+            if not record.has_ended and (record.owner != self.owner or record.phase is Phase.INTENT):
                 record = self.store.put(protocol.take(record, self.owner, now))
             kind = protocol.next_call(record, now)
             if kind is None or (kind is not Kind.CLAIM and self._health.is_closed(now)):

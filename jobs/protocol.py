@@ -141,10 +141,10 @@ def withdraw(record: JobRecord) -> JobRecord:
 
 
 def take(record: JobRecord, owner: str, now: Moment) -> JobRecord:
-    """The record in the hands of another worker: what the last one left unanswered is in doubt, and looked for anew."""
+    """The record in the hands of a worker that reads it back: what was left unanswered is in doubt, looked for anew."""
     taken = record.changed(owner=owner, clean_looks=0)
     if record.phase is Phase.INTENT:
-        words = f"the worker ended before the answer about the {_WORDS[record.step]} was written down"
+        words = f"the answer about the {_WORDS[record.step]} was not written down"
         # It may have slept on the intent and sent only then: nobody knows when, but not after now.
         doubted = taken.changed(phase=Phase.SETTLING, intent=now, due=None)
         return doubted.told(now.at, "in doubt", f"{words}; looking for it")
@@ -330,7 +330,7 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
 
 
 def settle_window_s(step: Step, settle: SettlePolicy) -> float:
-    """How long a lost effect of this step is looked for. Two inputs of the same bytes hurt nobody; all else must be one."""
+    """How long a lost effect of this step is looked for: two inputs of the same bytes hurt nobody, all else must be one."""
     if step in (Step.MANIFEST_ASSET, Step.STATE_ASSET):
         return settle.asset_window_s
     if step is Step.CAPTURE and settle.capture_window_s is not None:

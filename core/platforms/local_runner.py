@@ -61,7 +61,7 @@ class LocalRunner:
     # An asset is made by the worker's own hands: when the worker is gone, none can appear any more. A run may still be
     # claimed by a supervisor that was just being started: that takes seconds, 30 of them on a very busy machine.
     # A run is claimed by an exclusive file named by the token: a second start of it ends at once.
-    settle = SettlePolicy(asset_window_s=0, run_window_s=_START_S, clean_looks=2, starts_once=True)
+    settle = SettlePolicy(asset_window_s=0, run_window_s=_START_S, clean_looks=2, starts_once=True, capture_window_s=0)
 
     def __init__(self, library: Path, data: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._library = LocalLibrary(library)

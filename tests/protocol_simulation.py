@@ -1,0 +1,513 @@
+"""The launch protocol against a simulated clock, a simulated platform and a queue that forgets what was not written.
+
+The rules under test are the program's own functions. What is simulated is the rest: one worker's turns in the order of
+`jobs.monitor`, people, and a platform on which an answer may be lost while its effect is made, at once or half an hour
+later. A job has a platform of its own, so that a million of them need no more memory than one.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from math import inf
+from typing import Any
+
+from core.errors import (
+    AccessError,
+    NotFoundError,
+    RefusedError,
+    StaleRecordError,
+    ThrottledError,
+    UnavailableError,
+    UnclearError,
+)
+from core.platforms.base import RunState, RunStatus, SettlePolicy
+from jobs import protocol
+from jobs.call_answers import (
+    Accepted,
+    Answer,
+    Broken,
+    Counted,
+    Looked,
+    Made,
+    NotReached,
+    Pending,
+    Ready,
+    Refused,
+    Results,
+    Seen,
+    Stopped,
+)
+from jobs.calls import perform
+from jobs.protocol import Kind, Policy
+from jobs.records import CountedCoverage, JobRecord, JobState, Moment, Phase, Step, may_follow
+from tests.fake_runner import a_launch
+from tests.job_records import START, a_record
+
+EFFECTS = (Step.MANIFEST_ASSET, Step.STATE_ASSET, Step.RUN, Step.CAPTURE)
+COSTLY = (Step.RUN, Step.CAPTURE)
+"""Effects that must not exist twice. A second input asset holds the same bytes and no run uses it: only surplus."""
+POLICY = Policy(SettlePolicy(asset_window_s=600.0, run_window_s=2100.0, clean_looks=3))
+MINUTE_S, HOUR_S = 60.0, 3600.0
+PATIENCE_S = 30 * 24 * HOUR_S
+_CALLS_A_PASS = 20
+_POLL_S = 300.0
+
+
+def _quick[Model](kind: type[Model], values: dict[str, Any]) -> Model:
+    """A pydantic record without its checks, which cost more than all that is simulated."""
+    made = kind.__new__(kind)
+    object.__setattr__(made, "__dict__", values)
+    return made
+
+
+class QuickRecord(JobRecord):
+    """A job's record whose copies cost a fifth: the values are those that the program's functions gave."""
+
+    def changed(self, **values: Any) -> QuickRecord:
+        assert values.keys() <= _FIELDS
+        return _quick(QuickRecord, {**self.__dict__, **values})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> QuickRecord:
+        return _quick(QuickRecord, {**self.__dict__, **(update or {})})
+
+
+_FIELDS = JobRecord.model_fields.keys()
+
+
+@cache
+def fresh_record() -> QuickRecord:
+    """A job as it is launched."""
+    return QuickRecord(**dict(a_record("d1", token="j000000000000001", id="000000000001", rev=1)))
+
+
+_POINTS = {Kind.MAKE: ("answered", "written"), Kind.LOOK: ("look answered", "look written")}
+_OTHER_POINTS = ("call answered", "call written")
+
+
+class CrashError(BaseException):
+    """The worker dies here."""
+
+
+# --- the answers of a platform ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a POST is answered with: the contract's error, None when it is confirmed."""
+
+    error: Exception | None
+    effects: tuple[bool, ...]
+    """Whether the effect was made: both when the answer does not tell."""
+    takes_s: float = 0.3
+
+
+def _replies() -> dict[str, Reply]:
+    no, yes, either = (False,), (True,), (True, False)
+    refused = {f"HTTP {status}": Reply(RefusedError(f"HTTP {status}"), no) for status in (400, 413, 422)}
+    access = {f"HTTP {status}": Reply(AccessError(f"HTTP {status}"), no) for status in (401, 403)}
+    never_sent = {why: Reply(UnavailableError(why), no) for why in ("no address", "connection refused", "TLS")}
+    broken = {f"HTTP {status}": Reply(UnclearError(f"HTTP {status}"), either) for status in (409, 500, 502, 503, 504)}
+    return {
+        "made": Reply(None, yes),
+        **refused,
+        "HTTP 404": Reply(NotFoundError("HTTP 404"), no),
+        **access,
+        "HTTP 429": Reply(ThrottledError("HTTP 429"), no),
+        "HTTP 429, Retry-After": Reply(ThrottledError("HTTP 429", retry_after_s=30.0), no),
+        **never_sent,
+        "time-out": Reply(UnclearError("no answer within 60 s"), either, 60.0),
+        "reset": Reply(UnclearError("the connection broke"), either, 5.0),
+        **broken,
+        "2xx with rubbish": Reply(UnclearError("the answer is no JSON"), either),
+        "2xx without an id": Reply(UnclearError("the answer holds no id"), either),
+    }
+
+
+REPLIES = _replies()
+
+
+@cache
+def sorted_answer(name: str) -> Answer:
+    """What the program's own sorter makes of a reply."""
+    error = REPLIES[name].error
+    if error is None:
+        return Made("")
+
+    class Runner:
+        def start_run(self, request: object) -> str:
+            raise error
+
+    record = fresh_record().changed(step=Step.RUN, phase=Phase.INTENT)
+    return perform(Kind.MAKE, record, Runner(), lambda _: a_launch(record.token))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one POST: its answer, and its effect on the platform."""
+
+    reply: str = "made"
+    made: bool = True
+    late_s: float = 0.0
+    """How long after the client gave up the effect takes place."""
+    lag_s: float = 0.0
+    """How much later listings show it."""
+
+
+CLEAN = Fate()
+
+
+@dataclass(slots=True)
+class Thing:
+    """Something that was made on the platform, or is on its way."""
+
+    id: str
+    step: Step
+    made_s: float
+    shown_s: float
+    stopped: bool = False
+    failed: bool = False
+
+
+# --- the world of one job -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The functions under test; the controls put a wrong one in."""
+
+    next_call: Callable[[JobRecord, Moment], Kind | None] = protocol.next_call
+    intend: Callable[[JobRecord, Moment], JobRecord] = protocol.intend
+    take: Callable[[JobRecord, str, Moment], JobRecord] = protocol.take
+    step: Callable[[JobRecord, Answer, Moment, Policy, float], JobRecord] = protocol.step
+    policy: Policy = POLICY
+    posts: int = 1
+    """How often the client sends one POST until it is confirmed; 1: no retries."""
+
+
+RULES = Rules()
+
+
+class Script:
+    """What happens to a job. This one is a good day; a bad one says more."""
+
+    run_s, refused, has_results, broken_asset = 600.0, False, True, False
+
+    def crash(self, world: World, point: str) -> bool:
+        """Whether the worker dies at this point."""
+        return False
+
+    def away_s(self) -> float:
+        """How long nobody works after a death."""
+        return 5.0
+
+    def stall_s(self) -> float:
+        """How long the worker, or its machine, sleeps between writing an intent and sending."""
+        return 0.0
+
+    def fate(self, step: Step) -> Fate:
+        """Of the next POST."""
+        return CLEAN
+
+    def write_fails(self) -> bool:
+        """Whether the answer to the next effect cannot be written down."""
+        return False
+
+    def look_fails(self) -> bool:
+        """Whether the next look cannot be read."""
+        return False
+
+    def jitter(self) -> float:
+        return 0.5
+
+    def called(self, world: World) -> None:
+        """The job has failed, or asks."""
+
+    def person(self, world: World) -> None:
+        """What people do now; they set `world.person_s` to when they look again."""
+
+
+@dataclass(slots=True)
+class World:
+    """One job: its record as it is on disk, its platform, the clock, and the one worker."""
+
+    script: Script
+    rules: Rules = RULES
+    record: JobRecord = field(default_factory=fresh_record)
+    things: list[Thing] = field(default_factory=list)
+    s: float = 0.0
+    person_s: float = inf
+    workers: int = 0
+    looks_again_s: float = 0.0
+    looked_rev: int = -1
+    story: list[str] | None = None
+    moment: Moment | None = None
+
+    # --- clock and queue ------------------------------------------------------------------------
+
+    def now(self) -> Moment:
+        if self.moment is None or self.moment.boot_s != self.s:
+            at = START + timedelta(seconds=self.s)
+            self.moment = _quick(Moment, {"at": at, "boot_id": "boot", "boot_s": self.s})
+        return self.moment
+
+    def get(self, _: str) -> JobRecord:
+        """As the queue's."""
+        return self.record
+
+    def put(self, record: JobRecord) -> JobRecord:
+        """As the queue's."""
+        before = self.record
+        if before.rev != record.rev:
+            raise StaleRecordError("changed meanwhile")
+        assert may_follow(before.state, record.state), (before.state, record.state)
+        self.record = record.changed(rev=record.rev + 1)
+        if record.state is not before.state and record.state in (JobState.NEEDS_YOU, JobState.FAILED):
+            self.script.called(self)
+        self.tell(f"written {record.state} {record.step} {record.phase}")
+        return self.record
+
+    def tell(self, words: str) -> None:
+        if self.story is not None:
+            self.story.append(f"{self.s:9.1f} s  {words}")
+
+    def pass_time(self, seconds: float) -> None:
+        """Let people act while something takes its time."""
+        until_s = self.s + seconds
+        while self.person_s <= until_s:
+            self.s = max(self.s, self.person_s)
+            self.person_s = inf
+            self.script.person(self)
+        self.s = until_s
+
+    # --- the worker, in the order of jobs.monitor -------------------------------------------------
+
+    def run(self) -> None:
+        """Let time pass until the job has ended, or asks and nobody answers."""
+        while (next_s := self.next_s()) < PATIENCE_S:
+            self.pass_time(max(0.1, next_s - self.s))
+            try:
+                self.advance()
+            except CrashError:
+                self.tell("the worker dies")
+                self.workers += 1
+                self.looked_rev = -1
+                self.pass_time(self.script.away_s())
+            except StaleRecordError:
+                pass  # the next turn reads it anew
+
+    def next_s(self) -> float:
+        """When there is something to do again."""
+        record, at_s = self.record, self.person_s
+        if record.has_ended or record.state is JobState.NEEDS_YOU:
+            return at_s
+        due_s = 0.0 if record.due is None else (record.due - START).total_seconds()
+        return min(at_s, max(due_s, self.looks_again_s if self.looked_rev == record.rev else 0.0))
+
+    def crash_at(self, point: str) -> None:
+        if self.script.crash(self, point):
+            raise CrashError
+
+    def advance(self) -> None:
+        """One job's share of a pass."""
+        rules, owner = self.rules, f"worker {self.workers}"
+        record = self.record
+        for _ in range(_CALLS_A_PASS):
+            now = self.now()
+            if self.looked_rev == record.rev and self.s < self.looks_again_s:
+                return
+            if not record.has_ended and (record.owner != owner or record.phase is Phase.INTENT):
+                self.crash_at("before claim")
+                record = self.put(rules.take(record, owner, now))
+                self.crash_at("after claim")
+            kind = rules.next_call(record, now)
+            if kind is None:
+                return
+            if kind is Kind.MAKE:
+                self.crash_at("before intent")
+                record = self.put(rules.intend(record, now))
+                self.crash_at("after intent")
+                self.pass_time(self.script.stall_s())
+                answer = self.post(record)
+            else:
+                answer = self.ask(kind, record)
+            before, after_it = _POINTS.get(kind, _OTHER_POINTS)
+            self.crash_at(before)
+            if kind is Kind.MAKE and self.script.write_fails():
+                return  # a full disk: the worker lives on, and meets its own intent
+            after = self.write(record, answer)
+            self.crash_at(after_it)
+            if kind in (Kind.INPUTS, Kind.WATCH, Kind.RESULT) and after.step is record.step:
+                self.looked_rev, self.looks_again_s = after.rev, self.s + _POLL_S
+            record = after
+        raise AssertionError("the job does not come to rest")
+
+    def write(self, record: JobRecord, answer: Answer) -> JobRecord:
+        """Write down what an answer makes of the job; an effect's answer belongs to whoever has its intent."""
+        jitter = self.script.jitter()
+        while True:
+            after = self.rules.step(record, answer, self.now(), self.rules.policy, jitter)
+            if after is record:
+                return record
+            try:
+                return self.put(after)
+            except StaleRecordError:
+                newer = self.record
+                same = (newer.owner, newer.step, newer.phase) == (record.owner, record.step, record.phase)
+                if not same or record.phase is not Phase.INTENT:
+                    raise
+                record = newer
+
+    # --- the platform ---------------------------------------------------------------------------
+
+    def post(self, record: JobRecord) -> Answer:
+        """Send the effect of the record's step, once or as often as a retrying client does."""
+        for _ in range(self.rules.posts):
+            fate = self.script.fate(record.step)
+            reply = REPLIES[fate.reply]
+            thing = Thing(f"{record.step}-{len(self.things)}", record.step, inf, inf)
+            if fate.made:
+                self.things.append(thing)
+                thing.made_s = self.s + (reply.takes_s + fate.late_s if fate.late_s else 0.0)
+                thing.shown_s = thing.made_s + fate.lag_s
+            self.tell(f"POST {record.step}: {fate}")
+            self.crash_at("sent")
+            self.pass_time(reply.takes_s)
+            if reply.error is None:
+                return Made(thing.id)
+            if isinstance(reply.error, RefusedError | NotFoundError):
+                break
+        return sorted_answer(fate.reply)
+
+    def ask(self, kind: Kind, record: JobRecord) -> Answer:
+        """A call without a lasting effect."""
+        if kind is Kind.CLAIM:
+            return Refused("another converter") if self.script.refused else Accepted()
+        self.crash_at("before look" if kind is Kind.LOOK else "before call")
+        self.pass_time(0.2)
+        if self.script.look_fails():
+            return NotReached("no answer", is_outage=True)
+        match kind:
+            case Kind.LOOK:
+                return Seen(self.seen(record.step))
+            case Kind.INPUTS:
+                return self.inputs(record)
+            case Kind.WATCH:
+                return Looked(self.run_status(record.ids.run))
+            case Kind.VERIFY:
+                return Results(self.script.has_results)
+            case Kind.RESULT:
+                return Ready()
+            case Kind.COUNT:
+                known = (record.ids.run, record.ids.result)
+                twins = tuple(i for step in COSTLY for i in self.seen(step) if i not in known)
+                return Counted(CountedCoverage(asked=2, delivered=2), twins)
+            case Kind.STOP:
+                return self.stop(record)
+            case _:
+                raise AssertionError(f"no simulation of {kind}")
+
+    def seen(self, step: Step) -> tuple[str, ...]:
+        """What a listing shows, oldest first."""
+        shown = [thing for thing in self.things if thing.step is step and thing.shown_s <= self.s]
+        return tuple(thing.id for thing in sorted(shown, key=lambda thing: thing.made_s))
+
+    def inputs(self, record: JobRecord) -> Answer:
+        made = {thing.id: thing for thing in self.things}
+        manifest, state = (made[i or ""] for i in (record.ids.manifest_asset, record.ids.state_asset))
+        if self.script.broken_asset:
+            self.script.broken_asset, state.failed = False, True
+        if state.failed:
+            return Broken(Step.STATE_ASSET, "it failed")
+        return Ready() if self.s >= max(manifest.made_s, state.made_s) + 20.0 else Pending()
+
+    def run_status(self, run_id: str | None) -> RunStatus:
+        [run] = [thing for thing in self.things if thing.id == run_id]
+        if run.stopped:
+            return RunStatus(run.id, RunState.STOPPED)
+        return _RUNNING if self.s < run.made_s + self.script.run_s else _FINISHED
+
+    def going_on(self) -> list[str]:
+        """Runs that go on although their job was cancelled before they ended."""
+        ended = self.record.ended
+        if self.record.state is not JobState.CANCELLED or ended is None:
+            return []
+        ended_s = (ended - START).total_seconds()
+        runs = [thing for thing in self.things if thing.step is Step.RUN and not thing.stopped]
+        return [run.id for run in runs if run.made_s + self.script.run_s > ended_s]
+
+    def stop(self, record: JobRecord) -> Answer:
+        if record.step in (Step.RUN, Step.WATCH):
+            found = {record.ids.run, *self.seen(Step.RUN)}
+            for thing in self.things:
+                thing.stopped = thing.stopped or thing.id in found
+        return Stopped()
+
+
+_RUNNING = RunStatus("run", RunState.RUNNING)
+_FINISHED = RunStatus("run", RunState.FINISHED, 0)
+
+
+# --- the audit ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Tally:
+    """Counts over jobs."""
+
+    jobs: int = 0
+    doubled: int = 0
+    surplus: int = 0
+    lost: int = 0
+    orphans: int = 0
+    asked: int = 0
+    settled: int = 0
+    crashes: int = 0
+    ends: collections.Counter[str] = field(default_factory=collections.Counter)
+    wrong: list[str] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        for name in ("jobs", "doubled", "surplus", "lost", "orphans", "asked", "settled", "crashes"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.ends.update(other.ends)
+        self.wrong = [*self.wrong, *other.wrong][:10]
+
+    def line(self) -> str:
+        """The figures, for people."""
+        return (
+            f"{self.jobs} jobs, {self.doubled} doubled, {self.lost} lost, {self.orphans} orphans, "
+            f"{self.crashes} crashes, {100 * self.settled / self.jobs:.1f}% settled a doubt, "
+            f"{100 * self.asked / self.jobs:.3f}% asked a person, {self.surplus} surplus input assets"
+        )
+
+    def note(self, world: World, name: str) -> None:
+        """Audit a world in which nothing happens any more, as if everything on its way had arrived."""
+        record, words = world.record, []
+        known = {*record.ids.__dict__.values(), *record.surplus}
+        self.jobs += 1
+        self.crashes += world.workers
+        self.ends[record.state] += 1
+        self.settled += any(event.what == "in doubt" for event in record.events)
+        self.asked += any(event.what == "needs you" for event in record.events)
+        made = collections.Counter(thing.step for thing in world.things if not thing.failed)
+        if any(made[step] > 1 for step in COSTLY):
+            self.doubled += 1
+            words.append(f"made {dict(made)}")
+        self.surplus += sum(max(0, made[step] - 1) for step in EFFECTS if step not in COSTLY)
+        asks = record.state is JobState.NEEDS_YOU
+        succeeded = record.state is JobState.SUCCEEDED
+        exists = {thing.id for thing in world.things}
+        phantom = [i for i in record.ids.__dict__.values() if i is not None and i not in exists]
+        if not (record.has_ended or asks) or phantom or (succeeded and any(made[step] < 1 for step in EFFECTS)):
+            self.lost += 1
+            words.append(f"ended as {record.state} with {dict(made)} {phantom}")
+        unknown = [thing for thing in world.things if thing.step in COSTLY and thing.id not in known]
+        orphans = [thing.id for thing in unknown if not thing.stopped] + world.going_on()
+        if record.has_ended and orphans:
+            self.orphans += 1
+            words.append(f"nobody cares for {orphans}")
+        if words:
+            self.wrong.append(f"{name}: {'; '.join(words)}")

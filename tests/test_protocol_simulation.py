@@ -1,0 +1,91 @@
+"""The launch protocol on simulated days: no day doubles a run or a result, loses a job or leaves anything behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+from core.errors import StoreBusyError
+from core.platforms.base import SettlePolicy
+from jobs.records import JobState, Phase, Step
+from tests import simulated_days
+from tests.protocol_simulation import COSTLY, EFFECTS, HOUR_S, MINUTE_S, POLICY, Fate, Tally, World
+from tests.simulated_days import WRONG, PathScript, Plan, every_path, random_days
+from tests.trial import Trial
+
+
+def say(words: str) -> None:
+    os.write(1, f"\n{words}\n".encode())
+
+
+def lived(*plan) -> World:
+    world = World(PathScript(Plan(*plan)))
+    world.run()
+    return world
+
+
+def made(world: World, step: Step) -> int:
+    return sum(thing.step is step for thing in world.things)
+
+
+# --- what the simulation has found, each alone ----------------------------------------------------
+
+
+def test_a_result_is_looked_for_as_long_as_a_run():
+    """It is kept once, however late the first request for it takes effect."""
+    late = Fate("time-out", True, late_s=29 * MINUTE_S, lag_s=4 * MINUTE_S)
+    for step in COSTLY:
+        world = lived(step, (late,))
+        assert made(world, step) == 1
+        assert world.record.state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("step", COSTLY)
+def test_a_machine_that_slept_before_it_sent_has_not_waited_yet(step):
+    lagging = Fate("reset", True, lag_s=4 * MINUTE_S)
+    world = lived(step, (lagging,), 2 * HOUR_S)
+    assert made(world, step) == 1
+    assert world.record.state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("step", COSTLY)
+def test_a_worker_that_slept_sent_and_died_is_followed_by_one_that_waits(step):
+    lagging = Fate("reset", True, lag_s=4 * MINUTE_S)
+    script = PathScript(Plan(step, (lagging,), 2 * HOUR_S))
+    World(script).run()
+    world = script.moments[step, "sent", "first"]
+    world.run()
+    assert made(world, step) == 1
+    assert world.record.state is JobState.SUCCEEDED
+
+
+def test_a_full_disk_and_a_failed_look_do_not_send_twice():
+    """The answer cannot be written down, and then the platform cannot be asked."""
+    trial = Trial()
+    full = [True]
+
+    def spoil(when: str) -> None:
+        record = trial.job
+        if when == "before" and record.step is Step.RUN and record.phase is Phase.INTENT and full.pop():
+            raise StoreBusyError("the disk is full")
+
+    trial.store.spoil = spoil
+    worker = trial.start()
+    while full:
+        try:
+            worker.run_pass()
+        except StoreBusyError:
+            full.clear()
+        trial.clock.s += 5.0
+    assert trial.job.phase is Phase.INTENT
+    trial.store.spoil = lambda _: None
+    outage_s = trial.clock.s + 60.0
+    trial.runner.down = lambda: trial.clock.s < outage_s
+    while not trial.job.has_ended:
+        worker.run_pass()
+        trial.clock.s += 5.0
+    assert trial.job.state is JobState.SUCCEEDED
+    assert trial.made(trial.job)["run"] == 1
