@@ -7,14 +7,15 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from core.errors import AccessError, NotFoundError, RefusedError, UnavailableError
 from core.models import ImageFrame
-from core.platforms.base import RunKey
-from jobs.call_answers import Accepted, Counted, Refused, Seen, Stopped
+from core.platforms.base import MONITORED, RunKey, RunState, RunStatus
+from jobs.call_answers import Accepted, Counted, Looked, NotReached, Pending, Ready, Refused, Results, Seen, Stopped
 from jobs.calls import perform
 from jobs.launches import Launch, launch_to_json, open_launch, plan_from_json, plan_to_json
 from jobs.protocol import Kind
-from jobs.records import Cancellation, RemoteIds, Step
-from tests.fake_runner import Clock, FakeRunner, a_launch
+from jobs.records import Cancellation, RemoteIds, RemoteRun, Step
+from tests.fake_runner import Clock, FakeRunner, Thing, a_launch
 from tests.job_records import START, a_plan, a_record
 from tests.memory_store import MemoryStore
 
@@ -89,3 +90,70 @@ def test_library_and_geometry_are_kept_with_the_plan_and_may_be_lacking_in_an_ol
             assert (read.platform_id, read.frame) == expected
     assert asdict(plan_from_json(store, json.loads(json.dumps(plan_to_json(plan))))) == asdict(plan)
     assert blobs
+
+
+# --- the run's name, sharing, belonging ---------------------------------------------------------
+
+
+def refuse(error: Exception):
+    def call(*_: object) -> None:
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize("error", [RefusedError("no"), UnavailableError("away"), ZeroDivisionError("a fault")])
+def test_a_name_that_cannot_be_given_changes_nothing(error):
+    runner = FakeRunner(Clock())
+    run_id = runner.start_run(a_launch("t").run(RemoteIds(manifest_asset="m", state_asset="s")))
+    record = a_record(token="t", id="000000000012", step=Step.WATCH, ids=RemoteIds(run=run_id))
+    first = perform(Kind.WATCH, record, runner, lambda _: a_launch("t"))
+    assert runner.names == {run_id: "job 12 700001 t"}
+    runner.name_run = refuse(error)
+    assert (
+        perform(Kind.WATCH, record, runner, lambda _: a_launch("t"))
+        == first
+        == Looked(RunStatus(run_id, RunState.RUNNING))
+    )
+
+
+def test_a_run_is_named_at_its_first_look_only():
+    runner = FakeRunner(Clock())
+    run_id = runner.start_run(a_launch("t").run(RemoteIds(manifest_asset="m", state_asset="s")))
+    record = a_record(token="t", step=Step.WATCH, ids=RemoteIds(run=run_id), remote=RemoteRun(state="running"))
+    perform(Kind.WATCH, record, runner, lambda _: a_launch("t"))
+    assert runner.names == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "tries", "answer"),
+    [
+        (RefusedError("only owners share"), 0, Ready("only owners share")),
+        (AccessError("no right to share"), 0, Ready("no right to share")),
+        (ZeroDivisionError("a fault"), 0, Ready("ZeroDivisionError: a fault")),
+        (UnavailableError("away"), 0, NotReached("away", is_outage=True)),
+        (UnavailableError("away"), 5, Ready("away")),
+    ],
+)
+def test_a_result_that_cannot_be_shared_is_counted_all_the_same(error, tries, answer):
+    runner, launch = FakeRunner(Clock()), a_launch("t")
+    record = run_to_the_end(runner, a_record(token="t"), launch).changed(step=Step.CAPTURE_READY, tries=tries)
+    runner.sharing = refuse(error)
+    assert perform(Kind.RESULT, record, runner, lambda _: launch) == answer
+
+
+def test_a_result_that_is_not_ready_is_not_shared():
+    runner, launch = FakeRunner(Clock()), a_launch("t")
+    record = run_to_the_end(runner, a_record(token="t"), launch)
+    runner.asset_state = "draft"
+    assert perform(Kind.RESULT, record, runner, lambda _: launch) == Pending()
+    assert runner.shared == set()
+
+
+def test_a_result_that_was_kept_before_its_conversion_was_deleted_is_not_lost():
+    runner, launch = FakeRunner(Clock()), a_launch("t", route=MONITORED)
+    runner.list_results = refuse(NotFoundError("no such run"))
+    record = a_record(token="t", step=Step.VERIFY, route=MONITORED, ids=RemoteIds(run="run-0"))
+    assert perform(Kind.VERIFY, record, runner, lambda _: launch) == Results(exist=False)
+    runner.things.append(Thing("capture-1", "t", launch.capture_request.name, 0.0, 0.0))
+    assert perform(Kind.VERIFY, record, runner, lambda _: launch) == Results(exist=True)

@@ -11,7 +11,7 @@ from jobs import submission
 from jobs.monitor import Monitor
 from jobs.records import JobState, Phase, Step
 from jobs.store import JobStore
-from tests.fake_runner import Clock, FakeRunner
+from tests.fake_runner import Clock, FakeRunner, Thing
 from tests.job_records import START, a_plan
 
 SETTINGS = Settings(poll_seconds=2.0)
@@ -108,11 +108,11 @@ def test_a_busy_store_is_told_and_the_effect_is_found_again(bench, monkeypatch):
     job_id = bench.launch()
     right, failures = bench.store.put, [0]
 
-    def busy_after_run(record):
+    def busy_after_run(record, blobs=()):
         if record.ids.run and not failures[0]:
             failures[0] = 1
             raise StoreBusyError("the disk is full")
-        return right(record)
+        return right(record, blobs)
 
     monkeypatch.setattr(bench.store, "put", busy_after_run)
     with pytest.raises(StoreBusyError):
@@ -319,6 +319,85 @@ def test_a_persons_decision_is_carried_out(bench):
     submission.resolve(bench.store, job_id, submission.Choice.START_AGAIN, "ben", START)
     bench.until(job_id, JobState.SUCCEEDED)
     assert bench.runner.count("run", bench.store.get(job_id).token) == 1
+
+
+@pytest.mark.parametrize(("named", "state"), [("run-lost", JobState.SUCCEEDED), ("run-of-others", JobState.NEEDS_YOU)])
+def test_a_run_that_a_person_names_is_adopted_when_it_is_the_jobs(bench, named, state):
+    job_id = bench.launch()
+    outcomes = ["made", "made", "never", "never"]
+    bench.runner.outcome = lambda _: outcomes.pop(0) if outcomes else "made"
+    bench.until(job_id, JobState.NEEDS_YOU)
+    token = bench.store.get(job_id).token
+    bench.runner.things.append(Thing("run-lost", token, "", bench.clock.s, bench.clock.s + 1e6))
+    bench.runner.things.append(Thing("run-of-others", "another", "", 0.0, 0.0))
+    submission.attach(bench.store, job_id, named, "ben", START)
+    bench.monitor.run_pass()
+    bench.until(job_id, state)
+    record = bench.store.get(job_id)
+    assert (record.ids.run, record.proposed_run) == ("run-lost" if state is JobState.SUCCEEDED else None, "")
+    assert ("was not started for this job" in record.error) is (state is JobState.NEEDS_YOU)
+
+
+def test_a_pause_between_the_intent_and_the_call_is_honoured(bench):
+    job_id = bench.launch()
+    right = bench.store.put
+
+    def put(record, blobs=()):
+        if record.phase is Phase.INTENT and record.step is Step.RUN:
+            bench.store.set_paused("ben")
+        return right(record, blobs)
+
+    bench.store.put = put
+    bench.monitor.run_pass()
+    record = bench.store.get(job_id)
+    assert (record.step, record.phase, bench.runner.count("run", record.token)) == (Step.RUN, Phase.READY, 0)
+    bench.store.put = right
+    bench.store.set_paused("")
+    bench.until(job_id, JobState.SUCCEEDED)
+    assert bench.clock.s < 60.0
+
+
+@pytest.mark.parametrize("fault", [None, PlatformError("rubbish"), ZeroDivisionError("a fault")])
+def test_the_log_is_kept_before_a_cancellation_takes_the_run_away(bench, fault):
+    job_id = bench.launch()
+    bench.runner.log, bench.runner.run_s = b"x" * 300_000 + b"the end of ", 1e9
+    bench.until(job_id, JobState.RUNNING)
+    if fault is not None:
+
+        def read_log(run_id, limit):
+            raise fault
+
+        bench.runner.read_log = read_log
+    submission.cancel(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.CANCELLED)
+    record = bench.store.get(job_id)
+    log = bench.store.kept_log(record)
+    assert log == b"" if fault is not None else log.endswith(b"xthe end of run-2")
+    assert len(log) == (0 if fault is not None else 256 * 1024)
+
+
+@pytest.mark.parametrize("age_s", [0.0, 50_000.0])
+def test_an_end_is_seen_within_two_looks_however_old_the_run_is(bench, age_s):
+    job_id = bench.launch()
+    bench.monitor = Monitor(bench.store, bench.runner, SETTINGS, poll_s=30.0, now=bench.clock, draw=lambda: 1.0)
+    bench.runner.run_s = 1e9
+    bench.monitor.run_pass()
+    while bench.clock.s < age_s:
+        bench.clock.s += 500.0
+        bench.monitor.run_pass()
+    bench.runner.run_s, ended_s = 0.0, bench.clock.s
+    bench.until(job_id, JobState.SUCCEEDED)
+    assert bench.clock.s - ended_s <= 2 * 30.0
+
+
+def test_inputs_are_looked_at_more_often_than_runs(bench):
+    job_id = bench.launch()
+    bench.monitor = Monitor(bench.store, bench.runner, SETTINGS, poll_s=100.0, now=bench.clock, draw=lambda: 1.0)
+    bench.runner.asset_state = "draft"
+    bench.monitor.run_pass()
+    bench.runner.asset_state = "ready"
+    bench.until(job_id, JobState.RUNNING)
+    assert bench.clock.s <= 15.0
 
 
 def test_a_refused_capture_is_tried_again_without_another_run(bench):

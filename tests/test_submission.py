@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+from datetime import timedelta
 
 import pytest
 
@@ -15,7 +16,7 @@ from jobs.launches import kept_mapping, open_launch
 from jobs.protocol import intend
 from jobs.records import JobRecord, JobState, Phase, RemoteIds, Step
 from jobs.store import JobStore
-from jobs.submission import Choice, archive, cancel, resolve, retry, submit
+from jobs.submission import Choice, archive, attach, cancel, extend, resolve, retry, submit
 from tests.fake_runner import Clock
 from tests.job_records import START, a_plan
 
@@ -235,6 +236,46 @@ def test_a_person_decides_and_is_named(store, choice, state, phase):
     assert (record.events[-1].what, record.events[-1].by) == ("decided", "ben")
     with pytest.raises(NotAllowedError):
         resolve(store, job_id, choice, "ben", START)
+
+
+def test_a_person_names_the_run_that_was_never_found(store):
+    job_id = launch(store).job_id
+    with pytest.raises(NotAllowedError, match="asks for no run"):
+        attach(store, job_id, "run-1", "ben", START)
+    to(store, job_id, JobState.NEEDS_YOU, step=Step.RUN, phase=Phase.SETTLING, clean_looks=9, error="?")
+    for wrong in ("", " ", "../x", "a b", "x" * 101, "\u0661"):
+        with pytest.raises(InputError, match="no run's id"):
+            attach(store, job_id, wrong, "ben", START)
+    record = attach(store, job_id, " run-1 ", "ben", START)
+    assert (record.state, record.phase, record.proposed_run) == (JobState.LAUNCHING, Phase.SETTLING, "run-1")
+    assert (record.events[-1].what, record.events[-1].detail, record.events[-1].by) == (
+        "a run was named",
+        "run-1",
+        "ben",
+    )
+    # Whoever cancels it wants what there is to be found and stopped, not judged.
+    assert cancel(store, job_id, "ana", START).proposed_run == ""
+
+
+def test_a_lost_capture_asks_for_no_run(store):
+    job_id = launch(store).job_id
+    to(store, job_id, JobState.NEEDS_YOU, step=Step.CAPTURE, phase=Phase.SETTLING, error="?")
+    with pytest.raises(NotAllowedError):
+        attach(store, job_id, "run-1", "ben", START)
+
+
+def test_a_run_gets_more_time_from_a_named_person(store):
+    job_id = launch(store).job_id
+    with pytest.raises(NotAllowedError, match="queued"):
+        extend(store, job_id, 1.0, "ben", START)
+    record = to(store, job_id, JobState.LAUNCHING)
+    store.put(record.changed(state=JobState.RUNNING, step=Step.WATCH, overdue=True, deadline=START))
+    for hours in (0.0, -1.0, float("nan"), float("inf"), 1e4):
+        with pytest.raises(InputError, match="hours"):
+            extend(store, job_id, hours, "ben", START)
+    record = extend(store, job_id, 1.5, "ben", START)
+    assert (record.deadline, record.overdue) == (START + timedelta(hours=1.5), False)
+    assert (record.events[-1].what, record.events[-1].by) == ("deadline moved", "ben")
 
 
 def test_only_ended_jobs_are_put_away(store):
