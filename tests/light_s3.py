@@ -121,6 +121,8 @@ class LightS3:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 request = _request(head)
+                if request.headers.get("expect") == "100-continue":
+                    writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 body = await reader.readexactly(int(request.headers.get("content-length", "0")))
                 self._at_once += 1
                 self.most_at_once = max(self.most_at_once, self._at_once)

@@ -299,7 +299,10 @@ def _bounded(body: Any, size: int, limit: int, where: str) -> bytes:  # noqa: AN
                 raise UnavailableError(told, where=where, cure="Try again later.")
     finally:
         body.close()
-    return b"".join(parts)
+    data = b"".join(parts)
+    if len(data) != size:
+        raise ConnectionResetError("the body ends early")  # urllib3 does not always say so
+    return data
 
 
 class _DeniedError(AccessError):
