@@ -179,6 +179,25 @@ def test_an_unexpected_fault_is_told_and_the_loop_goes_on(settings, monkeypatch)
     assert loop.told[-1] == ""
 
 
+def test_a_worker_without_a_token_waits_and_the_pages_can_say_why(tmp_path, monkeypatch):
+    for name in ("CODE_OCEAN_API_TOKEN", "CODEOCEAN_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    settings = load_settings(platform="code_ocean", data=tmp_path / "data")
+    stop, told = threading.Event(), []
+    thread = threading.Thread(target=worker_loop.run_worker, args=(settings, stop), kwargs={"tell": told.append})
+    thread.start()
+    try:
+        with JobStore(settings.data) as store:
+            wait_for(store.worker_status, "the worker's status")
+            assert "CODE_OCEAN_API_TOKEN" in store.worker_status().waiting
+            assert "CODE_OCEAN_API_TOKEN" in told[-1]
+            assert is_led(settings.data)
+    finally:
+        stop.set()
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
 def test_the_loops_own_trouble_stands_on_the_page(settings):
     lines = dict(health_lines(settings.data, running=True, trouble="the data folder is a link"))
     assert lines["Its trouble"] == "the data folder is a link"

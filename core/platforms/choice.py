@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.errors import SettingsError
 from core.platforms.base import AssetReader, Runner
 from core.settings import Settings
 
@@ -36,6 +37,12 @@ def make_runner(settings: Settings) -> Runner:
     if is_code_ocean(settings):
         from core.platforms.code_ocean.runner import CodeOceanRunner
 
+        if not settings.code_ocean_token.get_secret_value().strip():
+            raise SettingsError(
+                "Code Ocean runs nothing without an access token",
+                where="CODE_OCEAN_API_TOKEN",
+                cure="Make one in your account there, set the variable, and start the worker again.",
+            )
         return CodeOceanRunner.of(settings)
     from core.platforms.local import LocalRunner
 
