@@ -330,7 +330,7 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
 
 
 def settle_window_s(step: Step, settle: SettlePolicy) -> float:
-    """How long a lost effect of this step is looked for: two inputs of the same bytes hurt nobody, all else must be one."""
+    """How long a lost effect of this step is looked for. Two equal inputs hurt nobody; all else must be one."""
     if step in (Step.MANIFEST_ASSET, Step.STATE_ASSET):
         return settle.asset_window_s
     if step is Step.CAPTURE and settle.capture_window_s is not None:
