@@ -35,8 +35,8 @@ export function render() {
     const button = event.composedPath().find((e) => e.dataset && e.dataset.copy !== undefined)
     if (!button) return
     const done = await copy(button.dataset.copy)
-    button.textContent = done ? '✓' : '✕'
-    setTimeout(() => { button.textContent = '⧉' }, 1500)
+    button.textContent = done ? 'copied' : 'select it and press Ctrl+C'
+    setTimeout(() => { button.textContent = 'copy' }, 1500)
   })
   return holder
 }

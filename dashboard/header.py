@@ -17,8 +17,8 @@ HEADER_CSS = """
 .row > .waits { flex: 0 1 auto; max-width: 320px; }
 """
 BANNER_CSS = """
-div { padding: 6px 12px; border-radius: 6px; margin: 0 0 6px; border: 1px solid var(--line); background: var(--soft); }
-div.trouble { border-color: var(--warn); }
+.banner { padding: 6px 12px; border-radius: 6px; margin: 0 0 6px; border: 1px solid var(--line); background: var(--soft); }
+.banner.trouble { border-color: var(--warn); }
 """
 
 
@@ -28,6 +28,8 @@ class Shown:
 
     place: str
     """The platform's name."""
+    launch_refusal: str
+    """Why nothing can be launched from here; "" when it can."""
     seen: SeenHealth | None
     worker: WorkerSeen
     now: datetime
@@ -55,6 +57,8 @@ def _platform(shown: Shown) -> Markup:
     if shown.seen is None:
         return tag("span", f"… {shown.place}", cls="whole", title="Asking how it is.")
     words = shown.seen.health.words
+    if shown.launch_refusal:
+        return tag("span", f"○ {shown.place}, public only", cls="whole", title=shown.launch_refusal)
     match shown.seen.health.kind:
         case HealthKind.OK:
             return tag("span", f"✓ {shown.place}", cls="whole", title=f"{words or 'It answers.'} Since {shown.since}.")
@@ -74,17 +78,14 @@ def _worker(shown: Shown) -> Markup:
     return tag("span", "✓ worker alive", cls="whole")
 
 
-def banner(shown: Shown, launch_refusal: str) -> Markup:
+def banner(shown: Shown) -> Markup:
     """What is off and why, below the header; empty when all is well."""
-    parts = []
-    if shown.seen is not None and shown.seen.health.kind in (HealthKind.REFUSING, HealthKind.AWAY):
-        refuses = shown.seen.health.kind is HealthKind.REFUSING
-        told = f"{shown.place} {'refuses' if refuses else 'is away'}, since {shown.since}."
-        kept = " What was gathered can still be edited; jobs that were launched wait, and go on by themselves."
-        parts.append(
-            tag("div", tag("strong", f"✕ {told} "), shown.seen.health.words, kept, cls="trouble", role="alert")
-        )
-    if launch_refusal:
-        told = f"Only what is public is read from {shown.place}; nothing can be launched from here. "
-        parts.append(tag("div", tag("strong", told), launch_refusal, role="note"))
-    return join(parts)
+    if shown.launch_refusal:
+        told = f"Only what is public is read from {shown.place}. "
+        return tag("div", tag("strong", told), shown.launch_refusal, cls="banner", role="note")
+    if shown.seen is None or shown.seen.health.kind not in (HealthKind.REFUSING, HealthKind.AWAY):
+        return Markup("")
+    told = "refuses" if shown.seen.health.kind is HealthKind.REFUSING else "is away"
+    kept = " What was gathered can still be edited; jobs that were launched wait, and go on by themselves."
+    head = tag("strong", f"✕ {shown.place} {told}, since {shown.since}. ")
+    return tag("div", head, shown.seen.health.words, kept, cls="banner trouble", role="alert")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from urllib.parse import quote
 
 from dashboard.job_links import Links
 from dashboard.job_log import KeptLog
@@ -71,8 +72,7 @@ def _stages(job: JobRecord, seen: Seen) -> Markup:
 def _alerts(job: JobRecord, seen: Seen) -> list[Markup]:
     found = []
     if job.superseded_by:
-        later = tag("a", f"job {number(job.superseded_by)}", href=f"?page=jobs&job={number(job.superseded_by)}")
-        found.append(tag("p", "Superseded by ", later, ".", cls="dim"))
+        found.append(tag("p", "Superseded by ", _job_link(job.superseded_by), ".", cls="dim"))
     if words := trouble(job):
         found.append(tag("p", words, cls=style(job) if job.error else "bad", role="alert"))
     if job.surplus:
@@ -150,7 +150,9 @@ def ids(job: JobRecord, seen: Seen) -> Markup:
 
 
 def _job_link(job_id: str | None) -> Markup | str:
-    return tag("a", f"job {number(job_id)}", href=f"?page=jobs&job={number(job_id)}") if job_id else ""
+    if not job_id:
+        return ""
+    return tag("a", f"job {number(job_id)}", href=f"?page=jobs&job={quote(number(job_id), safe='')}")
 
 
 def _problems(job: JobRecord, seen: Seen) -> list[Markup]:

@@ -77,7 +77,8 @@ def trouble(job: JobRecord) -> str:
     """What is wrong, in words; "" when nothing is. A twin of the launch is trouble also when the job succeeded."""
     twins = [event.detail for event in job.events if event.what == TWINS]
     words = f"More than one was made of this launch; look at the others before you use the result: {'; '.join(twins)}"
-    return " ".join(filter(None, (job.error, words if twins else "")))
+    error = job.error if not (job.error and twins) or job.error.endswith(".") else f"{job.error}."
+    return " ".join(filter(None, (error, words if twins else "")))
 
 
 def since(job: JobRecord) -> datetime:

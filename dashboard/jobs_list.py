@@ -22,6 +22,7 @@ FILTERS: dict[str, tuple[str, frozenset[JobState]]] = {
 }
 """Words and states; "needs-you" also holds jobs past their deadline, "failed" only those no later job has made good."""
 TITLES = {
+    "job": "Job",
     "state": "State",
     "subject": "Mouse",
     "tracks": "Tracks",
@@ -29,9 +30,8 @@ TITLES = {
     "who": "Who",
     "when": "Launched",
     "changed": "Last change",
-    "job": "Job",
 }
-WIDTHS = {"state": 240, "subject": 90, "tracks": 85, "error": 410, "who": 110, "when": 150, "changed": 150, "job": 60}
+WIDTHS = {"job": 55, "state": 245, "subject": 85, "tracks": 85, "error": 330, "who": 120, "when": 145, "changed": 145}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ def frame(jobs: tuple[JobRecord, ...], now: datetime, zone: tzinfo | None) -> pd
     """One line per job, indexed by job id."""
     lines = [
         [
+            number(job.id),
             text.plain(state_line(job, now), 200),
             text.plain(job.subject, 40),
             tracks_line(job),
@@ -70,7 +71,6 @@ def frame(jobs: tuple[JobRecord, ...], now: datetime, zone: tzinfo | None) -> pd
             text.plain(job.created_by, 60),
             text.moment(job.created, now, zone),
             text.moment(since(job), now, zone),
-            number(job.id),
         ]
         for job in jobs
     ]

@@ -82,7 +82,7 @@ class JobsView:
             layout="fit_data_stretch",
             disabled=True,
             selectable=1,
-            formatters={"state": SIGNED, "error": TITLED},
+            formatters={"state": SIGNED, "error": TITLED, "who": TITLED},
             configuration={"rowHeight": 30, "columnDefaults": {"headerSort": False}, "placeholder": "No jobs match"},
         )
         styles = [CSS, job_detail.DETAIL_CSS]

@@ -69,7 +69,7 @@ class LaunchForm:
             self.fields,
             self.words,
             sizing_mode="stretch_width",
-            margin=0,
+            margin=(8, 0, 0, 0),  # or the dialog cuts the first labels off
         )
         self.version.param.watch(self._other_version, "value")
         self.route.param.watch(lambda _: self._on_change(), "value")

@@ -42,6 +42,7 @@ class PlotsView:
         self._plots: TrackPlots | None = None
         self._solid: TrackPlot3D | None = None
         self._planned: tuple[str, ImageFrame] | None = None
+        self._drawn = ""
         self._note = ""
         self.caption = text.pane(Markup(""), [CSS], margin=(0, 10))
         self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
@@ -63,6 +64,7 @@ class PlotsView:
         wanted = (opened.state.sha256, opened.frame)
         if self._planned is None or self._planned[0] != wanted[0]:
             self._skeleton()
+            self._drawn = ""
         if self._planned != wanted and pn.state.curdoc:
             pn.state.curdoc.add_next_tick_callback(self.draw)
         self._planned = wanted
@@ -75,14 +77,20 @@ class PlotsView:
             return
         drawn = scene(opened.state, opened.frame, opened.colors)
         self._plots = TrackPlots(drawn, self._session.select_track)
-        self._solid = TrackPlot3D(drawn, self._session.select_track)
         self._note = (
             "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
         )
         self._say(opened)
-        upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
-        lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
-        self.view[:] = [upper, lower, self.caption]
+        if self._solid is not None and self._drawn == opened.state.sha256:
+            self._solid.redraw(drawn)
+            self._upper[:] = [self._plots.coronal, self._plots.sagittal]
+            self._lower[0] = self._plots.horizontal
+        else:
+            self._solid = TrackPlot3D(drawn, self._session.select_track)
+            self._upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
+            self._lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
+            self.view[:] = [self._upper, self._lower, self.caption]
+        self._drawn = opened.state.sha256
         self._highlight(self._session.track)
 
     def _say(self, opened: Opened) -> None:
@@ -151,6 +159,7 @@ class MappingView:
         )
         self.upload = pmui.FileInput(
             label="Upload CSV",
+            uploaded_label="Upload CSV",
             accept=".csv",
             size="small",
             variant="outlined",

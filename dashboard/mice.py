@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,14 +21,6 @@ MOST = 32
 """Mice kept; the one that was used longest ago goes first."""
 Tell = Callable[[str], None]
 Show = Callable[[Subject], None]
-
-
-def _gather(
-    reader: AssetReader, subject: str, *, now: datetime, progress: Tell | None, partial: Show | None
-) -> Subject:
-    if "partial" in inspect.signature(gather_subject).parameters:
-        return gather_subject(reader, subject, now=now, progress=progress, partial=partial)  # type: ignore[call-arg]
-    return gather_subject(reader, subject, now=now, progress=progress)
 
 
 class Gather(Protocol):
@@ -60,7 +51,7 @@ class Mice:
         gather: What gathers one.
     """
 
-    def __init__(self, reader: AssetReader, *, now: Callable[[], datetime] = utc_now, gather: Gather = _gather) -> None:
+    def __init__(self, reader: AssetReader, *, now: Callable[[], datetime] = utc_now, gather: Gather = gather_subject) -> None:
         self._reader, self._now, self._gather = reader, now, gather
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], Subject] = OrderedDict()

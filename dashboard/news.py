@@ -16,7 +16,9 @@ _KINDS: dict[str, Literal["success", "info", "warning", "error"]] = {
     JobState.SUCCEEDED: "success",
     JobState.CANCELLED: "info",
     JobState.NEEDS_YOU: "warning",
+    "overdue": "warning",
 }
+_WORDS = {"overdue": "has passed its deadline", "twins": "was started more than once"}
 
 
 class News:
@@ -54,6 +56,6 @@ class News:
 def notice_words(notice: Notice) -> str:
     """`Job 12 (mouse 717381) succeeded`."""
     known = notice.state in {state.value for state in JobState}
-    state = STATE_WORDS[JobState(notice.state)][2] if known else notice.state
+    state = STATE_WORDS[JobState(notice.state)][2] if known else _WORDS.get(notice.state, notice.state)
     why = f": {notice.words}" if notice.words else ""
     return f"Job {number(notice.job_id)} (mouse {notice.subject}) {state}{why}"

@@ -218,9 +218,10 @@ class Dashboard:
         worker = await asyncio.to_thread(self.context.worker)
         opened: Opened | None = self.session.opened
         mouse = "" if opened is None else f"mouse {opened.state.subject or 'unknown'}"
-        shown = Shown(self.context.reader.name, self.context.health.last, worker, utc_now(), viewer_zone())
+        reader, seen = self.context.reader, self.context.health.last
+        shown = Shown(reader.name, reader.launch_refusal, seen, worker, utc_now(), viewer_zone())
         text.show(self._status, status(shown, mouse, self.user, signed_in=self._signed_in))
-        text.show(self._banner, banner(shown, self.context.reader.launch_refusal))
+        text.show(self._banner, banner(shown))
 
 
 def _welcome() -> Markup:

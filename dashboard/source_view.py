@@ -57,6 +57,7 @@ class SourceView:
         self.open_button = pmui.Button(label="Open", variant="contained", size="small", margin=(11, 5, 5, 5))
         self.upload = pmui.FileInput(
             label="Upload a file",
+            uploaded_label="Upload a file",
             accept=".json",
             size="small",
             variant="outlined",

@@ -30,7 +30,6 @@ _STYLE = re.compile(r"--[a-z-]+:(#[0-9a-fA-F]{6}|[0-9.]{1,8}%?)")
 _ODD_ADDRESS = re.compile(r"[\s\\\x00-\x1f\x7f]")
 _LOOKALIKES = str.maketrans({"<": "‹", ">": "›", "&": "＆", '"': "”", "'": "’", "`": "’", "$": "＄", "\\": "＼"})
 _HOSTS = frozenset({"neuroglancer-demo.appspot.com", "neuroglancer.appspot.com"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Markup(str):
@@ -94,7 +93,7 @@ def tag(
         title: Tooltip; escaped.
         href: Address of a link: `https` to a known host or to `origin`, or a query (`?...`) of this page; otherwise
             no link is made.
-        origin: Address of the place that the settings name. Plain `http` is linked to only there, and only on loopback.
+        origin: Address of the place that the settings name.
         attributes: Others; `style` only for custom properties like `--c:#aabbcc`.
 
     Raises:
@@ -128,7 +127,7 @@ def copyable(value: object, what: str, shown: Markup | None = None) -> Markup:
     """An id with a button that copies it; the page's `Copier` does the copying."""
     words = plain(value, 400)
     button = tag(
-        "button", "⧉", cls="copy", type="button", title=f"Copy {what}", aria_label=f"Copy {what}", data_copy=words
+        "button", "copy", cls="copy", type="button", title=f"Copy {what}", aria_label=f"Copy {what}", data_copy=words
     )
     return tag("span", tag("span", words if shown is None else shown, cls="mono"), button, cls="copyable")
 
@@ -143,8 +142,6 @@ def _may_link(href: str, origin: str) -> bool:
         return False
     if parts.username is not None or parts.password is not None or _ODD_ADDRESS.search(href):
         return False
-    if parts.scheme == "http":
-        return same and parts.hostname in _LOOPBACK
     return parts.scheme == "https" and (same or (parts.hostname in _HOSTS and parts.port is None))
 
 

@@ -102,7 +102,7 @@ p { margin: 2px 0; } a { color: var(--info); } ul { margin: 4px 0; padding-left:
 .empty { padding: 28px 16px; text-align: center; color: var(--dim); }
 .empty h2 { margin-bottom: 6px; color: inherit; }
 .copyable { display: inline-flex; align-items: baseline; gap: 4px; max-width: 100%; }
-.copy { all: unset; cursor: pointer; padding: 0 5px; border-radius: 4px; color: var(--dim); flex: none; }
+.copy { all: unset; cursor: pointer; padding: 0 5px; border-radius: 4px; color: var(--dim); font-size: 11px; flex: none; }
 .copy:hover, .copy:focus-visible { color: var(--info); background: var(--soft); outline: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; color: var(--dim); }
 td, th { padding: 3px 10px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }

@@ -24,9 +24,7 @@ class TrackPlot3D:
     """
 
     def __init__(self, scene: Scene, on_select: Callable[[str], None]) -> None:
-        self._tracks = [line.track for line in scene.lines]
-        self._marked = ""
-        self._figure = figure(scene)
+        self._take(scene)
         self._on_select = on_select
         self.view = pn.pane.Plotly(
             self._figure,
@@ -37,6 +35,16 @@ class TrackPlot3D:
             config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["toImage"]},
         )
         self.view.param.watch(self._clicked, "click_data")
+
+    def _take(self, scene: Scene) -> None:
+        self._tracks = [line.track for line in scene.lines]
+        self._marked = ""
+        self._figure = figure(scene)
+
+    def redraw(self, scene: Scene) -> None:
+        """Draw the same tracks in another frame. A new pane beside a half-built old one would break both."""
+        self._take(scene)
+        self.view.object = self._figure
 
     def highlight(self, track: str) -> None:
         """Mark a track, or none."""

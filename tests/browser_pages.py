@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,15 +43,17 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(library: Path, data: Path, *, address: str | None = "127.0.0.1") -> Iterator[Server]:
-    """`panel serve dashboard/app.py`, as the README says, until the block ends."""
+def served(
+    library: Path, data: Path, *, address: str | None = "127.0.0.1", more: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """`panel serve dashboard/app.py`, as the README says, until the block ends; `more` goes into its environment."""
     port = free_port()
     log = data.parent / f"dashboard-{port}.log"
     command = [sys.executable, "-m", "panel", "serve", str(ROOT / "dashboard" / "app.py"), "--port", str(port)]
     command += ["--allow-websocket-origin", f"127.0.0.1:{port}", "--websocket-max-message-size", "25165824"]
     command += ["--address", address] if address else []
     environment = {**os.environ, "TRACKMAPPER_LIBRARY": str(library), "TRACKMAPPER_DATA": str(data)}
-    environment["TRACKMAPPER_USER"] = "ana"
+    environment |= {"TRACKMAPPER_USER": "ana", **(more or {})}
     with log.open("wb") as told:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=told, stderr=told)
         try:

@@ -8,6 +8,8 @@ import os
 import socket
 import threading
 import weakref
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import builders as b
@@ -21,14 +23,18 @@ from hypothesis import strategies as st
 from test_session_state import choose, opened, session
 
 from core.checks.earlier import Converted
-from core.errors import StateError
+from core.errors import InputError, StateError, UnavailableError
 from core.models import LayerKind
+from core.platforms.base import Health, HealthKind
 from core.platforms.local import LocalLibrary
+from core.sample import Sizes, write_sample
 from core.settings import Settings
-from dashboard import mapping_view, opening, page, source_view, text, track_lines
+from dashboard import edits, header, mapping_view, opening, page, source_view, text, track_lines
 from dashboard.context import Context
+from dashboard.health import SeenHealth, WorkerSeen
 from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
+from dashboard.mice import Mice
 from dashboard.opening import Given
 from dashboard.state import Session
 from jobs import exposure
@@ -182,6 +188,194 @@ def test_a_state_that_cannot_be_read_leaves_what_was_open(shared):
     assert isinstance(view.refusal, StateError)
     assert view.opened is not None
     assert "Not opened" in source_view.source_line(view)
+
+
+def gathers_in_steps(gates: list[threading.Event]):
+    """Tells of the first recording, then of all but the brain, then gives the whole mouse; a gate before each."""
+
+    def gather(reader, subject, *, now, progress, partial):
+        whole = replace(b.make_subject(), gathered=now, requests=4)
+        for gate, part in zip(gates, (whole.recordings[:1], whole.recordings), strict=False):
+            assert gate.wait(20)
+            partial(replace(whole, recordings=part, stitched=()))
+        assert gates[-1].wait(20)
+        return whole
+
+    return gather
+
+
+def test_tracks_are_there_before_the_mouse_and_recordings_as_they_come(shared):
+    gates = [threading.Event() for _ in range(3)]
+    shared.mice = Mice(shared.reader, gather=gathers_in_steps(gates))
+    view = Session(opening.check_rows)
+    source = source_view.SourceView(shared, view, lambda _: None, lambda _: None)
+    launch = LaunchView(shared, view, "ana", lambda _: asyncio.sleep(0))
+
+    async def until(check) -> None:
+        while not check():
+            await asyncio.sleep(0.01)
+
+    async def watch() -> None:
+        task = asyncio.create_task(source.open(Given(data=b.make_state("one", "two").data, stem="s")))
+        await until(lambda: view.opened is not None)
+        made = MappingView(view, launch.view)
+        made.plots.draw()
+        assert [row.assignment.track for row in view.rows] == ["one", "two"]
+        assert "Reading the recordings" in str(made.cards.object)
+        assert "Until the image is read, assumed" in str(made.plots.caption.object)
+        assert view.phase == "working"
+        assert launch.open_button.disabled
+        assert "Checked when" in str(made.problems.counts.object)
+        with pytest.raises(InputError):
+            view.edit(view.rows[0].id, "recording", "2024-11-07 10:00")
+        height, drawn = made.table.view.height, made.plots._plots
+        gates[0].set()
+        await until(lambda: "2024-11-07 10:00" in str(made.cards.object))
+        assert "2024-11-08" not in str(made.cards.object)
+        assert made.plots._plots is drawn, "nothing was drawn anew: the image is not known yet"
+        gates[1].set()
+        gates[2].set()
+        await task
+        assert "2024-11-08 10:00" in str(made.cards.object)
+        assert made.table.view.height == height
+        assert view.opened.whole
+        assert not view.opened.frame.assumed
+        assert "Assumed" not in str(made.plots.caption.object)
+        assert view.checked.problems
+
+    asyncio.run(watch())
+    assert view.phase == "open"
+    assert "gathered just now, 4 requests" in str(source.age.object)
+    source.tick(view.opened.subject.gathered + timedelta(minutes=4, seconds=50))
+    assert "gathered 4 min ago" in str(source.age.object)
+
+
+def test_a_refresh_keeps_the_rows_also_those_edited_meanwhile(shared):
+    gates = [threading.Event()]
+    gates[0].set()
+    shared.mice = Mice(shared.reader, gather=gathers_in_steps(gates))
+    view = Session(opening.check_rows)
+    source = source_view.SourceView(shared, view, lambda _: None, lambda _: None)
+
+    async def press() -> None:
+        await source.open(Given(data=b.make_state("one").data, stem="s"))
+        first = view.opened.subject
+        gates[0].clear()
+        task = asyncio.create_task(source._gather_anew(None))
+        while view.phase != "working":
+            await asyncio.sleep(0.01)
+        choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+        gates[0].set()
+        await task
+        assert view.opened.subject is not first
+
+    asyncio.run(press())
+    assert view.rows[0].assignment.stream == "ProbeA"
+    assert view.undoable
+    assert view.phase == "open"
+
+
+def test_a_refresh_that_fails_leaves_what_was_known(shared, monkeypatch):
+    said = []
+    monkeypatch.setattr(text, "notify", lambda kind, words, *_: said.append((kind, words)))
+    view = session("one")
+
+    def broken(*_, **__):
+        raise UnavailableError("Code Ocean does not answer")
+
+    shared.mice = Mice(shared.reader, gather=broken)
+    source = source_view.SourceView(shared, view, lambda _: None, lambda _: None)
+    before = view.opened
+    asyncio.run(source._gather_anew(None))
+    assert view.opened is before
+    assert view.phase == "open"
+    assert said[0][0] == "error"
+    assert "does not answer" in said[0][1]
+
+
+def test_editing_asks_the_platform_nothing(tmp_path):
+    """The sample mouse, every view and the launch form in place: a hundred edits, not one request."""
+    summary = write_sample(tmp_path / "sample", sizes=Sizes(units_per_stream=2, image_levels=(5,)))
+    chosen = Settings(library=summary.library, data=tmp_path / "data", user="ana")
+    with JobStore(chosen.data) as store:
+        context = Context(chosen, LocalLibrary(chosen.library), store)
+        found = opening.open_state(context, Given(data=summary.states[0].path.read_bytes(), stem="s"), lambda _: None)
+        view = Session(opening.check_rows)
+        launch = LaunchView(context, view, "ana", lambda _: asyncio.sleep(0))
+        source_view.SourceView(context, view, lambda _: None, lambda _: None)
+        made = MappingView(view, launch.view)
+        view.open(found)
+        made.plots.draw()
+        asyncio.run(launch.load_offer())
+        assert context.reader.requests > 0
+        before = context.reader.requests
+        view.accept_certain()
+        for row in view.rows:
+            for column in ("recording", "sorting", "stream"):
+                offered = list(edits.choices(view.opened.subject, view.find(row.id).assignment, column))
+                if offered:
+                    view.edit(row.id, column, offered[-1])
+            view.edit(row.id, "note", "seen")
+            view.edit(row.id, "include", False)
+        for _ in range(20):
+            view.undo()
+        asyncio.run(launch._open(None))
+        again = opening.open_state(context, Given(data=summary.states[0].path.read_bytes(), stem="s"), lambda _: None)
+        assert again.subject is found.subject
+        assert context.reader.requests == before
+
+
+# --- the header -----------------------------------------------------------------------------------
+
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def shown(
+    kind: HealthKind | None, words: str = "", refusal: str = "", waiting: str = "", *, alive=True
+) -> header.Shown:
+    worker = WorkerSeen(alive, waiting)
+    seen = None if kind is None else SeenHealth(Health(kind, words), NOON)
+    return header.Shown("Code Ocean", refusal, seen, worker, NOON, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "banner"),
+    [(None, "… Code Ocean", False), (HealthKind.OK, "✓ Code Ocean", False),
+     (HealthKind.SLOW, "▲ Code Ocean slow", False), (HealthKind.REFUSING, "refuses, since today 12:00", True), (HealthKind.AWAY, "away, since today 12:00", True)],
+)  # fmt: skip
+def test_the_header_says_how_the_platform_is_and_since_when(kind, words, banner):
+    told = shown(kind, "the token <b>lacks</b> a scope")
+    line = header.status(told, "mouse 1", "ana", signed_in=True)
+    assert words in line
+    assert "<b>" not in line
+    below = header.banner(told)
+    assert ("the token" in below) is banner
+    assert ('role="alert"' in below) is banner
+
+
+def test_without_a_token_a_calm_banner_says_what_is_read_and_what_is_off():
+    told = shown(HealthKind.REFUSING, "No token", refusal="Nothing can be launched without a token.")
+    below = header.banner(told)
+    assert "Only what is public is read from Code Ocean" in below
+    assert "Nothing can be launched without a token." in below
+    assert "alert" not in below
+    assert "refuses" not in header.status(told, "", "ana", signed_in=True)
+
+
+def test_the_header_says_what_the_worker_waits_for():
+    line = header.status(shown(HealthKind.OK, waiting="paused <i> by ben"), "", "ana", signed_in=True)
+    assert "worker waits: paused &lt;i&gt; by ben" in line
+    assert "No worker is running" in header.status(shown(None, alive=False), "", "ana", signed_in=True)
+
+
+def test_where_nothing_can_be_launched_the_button_is_off_and_says_why(shared):
+    shared.reader.launch_refusal = "Nothing can be launched without a token."
+    view = session("one")
+    launch = LaunchView(shared, view, "ana", lambda _: asyncio.sleep(0))
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    assert launch.open_button.disabled
+    assert "without a token" in str(launch.words.object)
 
 
 # --- the mapping ----------------------------------------------------------------------------------

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import re
 from datetime import timedelta
 
 import pytest
 from fake_library import FakeLibrary
 from job_records import START, a_record
+from test_text import PAYLOADS, Elements
 
+from core.errors import UnavailableError
+from core.platforms.base import MONITORED
 from core.settings import Settings
-from dashboard import job_detail
+from dashboard import job_detail, news
 from dashboard.context import Context
+from dashboard.job_actions import cancel_words
 from dashboard.job_detail import Seen
 from dashboard.job_links import Links
-from dashboard.job_words import STATE_WORDS, state_line
+from dashboard.job_log import KeptLog
+from dashboard.job_words import STATE_WORDS, Windows, number, stages, state_line, waiting_words
 from dashboard.jobs_list import FILTERS, PAGE_SIZE, Wanted, list_jobs
 from dashboard.jobs_view import JobsView
 from jobs.protocol import TWINS
-from jobs.records import Confirmation, CountedCoverage, CountedRow, JobState, RemoteIds, Step
+from jobs.records import (
+    Confirmation,
+    CountedCoverage,
+    CountedRow,
+    JobState,
+    Moment,
+    Phase,
+    RemoteIds,
+    RemoteRun,
+    Step,
+)
 from jobs.store import JobStore
 
 
@@ -213,3 +230,205 @@ def test_a_twin_of_a_launch_is_told_also_when_the_job_succeeded(shared):
     view = load(JobsView(shared, "ana", lambda: None))
     assert "r-2" in " ".join(view.table.value.iloc[0])
     assert "More than one was made" in job_detail.head(twin, seen(shared))
+
+
+# --- on Code Ocean ----------------------------------------------------------------------------------
+
+RUN, CHILD, RESULT = (f"{digit * 8}-1111-4222-8333-444444444444" for digit in "abc")
+
+
+def on_code_ocean(**values):
+    return a_record(
+        **{"platform": "Code Ocean", "converter": "capsule-id", "converter_label": "Data converter", **values}
+    )
+
+
+def detail_of(shared, record) -> str:
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(shared.store.add_job(record, inputs={}).job_id))
+    return " ".join(str(pane.object) for pane in (view.head, view.body, view.log_title, view.log))
+
+
+def test_ids_are_links_with_copy_buttons_and_only_where_the_platform_is_this_one(shared):
+    ids = RemoteIds(run=RUN, result=RESULT)
+    shown = detail_of(shared, on_code_ocean(digest="1", ids=ids))
+    for address in (f"{SITE}/run/capsule-id/{RUN}", f"{SITE}/asset//{RESULT}", f"{SITE}/capsule//capsule-id"):
+        assert f'href="{address}" target="_blank" rel="noopener"' in shown
+    for copied in (RUN, RESULT, "capsule-id"):
+        assert f'data-copy="{copied}"' in shown
+    elsewhere = detail_of(shared, on_code_ocean(digest="2", ids=ids, platform="this machine"))
+    assert SITE not in elsewhere
+    assert f'data-copy="{RUN}"' in elsewhere
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "http://codeocean.example.org/x", "https://evil.example/x"])
+def test_an_address_that_leads_elsewhere_is_no_link(shared, address):
+    shared.reader.web_link = lambda *_: address
+    assert "href" not in detail_of(shared, on_code_ocean(ids=RemoteIds(run=RUN)))
+
+
+def test_a_monitored_job_shows_both_runs_and_reads_the_log_of_the_conversion(shared):
+    record = on_code_ocean(
+        route=MONITORED, ids=RemoteIds(run=RUN), remote=RemoteRun(child=CHILD), state=JobState.RUNNING
+    )
+    shown = detail_of(shared, record)
+    assert f"{SITE}/run/{shared.settings.monitor_capsule}/{RUN}" in shown
+    assert f"{SITE}/run/capsule-id/{CHILD}" in shown
+    assert "Monitor run" in shown
+    assert shared.reader.logs_read == [CHILD]
+
+
+def test_the_log_is_read_when_chosen_when_the_state_changes_and_on_demand_not_at_every_tick(shared):
+    job_id = add(shared, "1", platform="Code Ocean", ids=RemoteIds(run=RUN), state=JobState.RUNNING, step=Step.WATCH)
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(job_id))
+    for _ in range(3):
+        record = shared.store.get(job_id)
+        shared.store.put(record.told(START, "looked at"))
+        asyncio.run(view.tick())
+    assert shared.reader.logs_read == [RUN]
+    asyncio.run(view._refresh_log(None))
+    assert len(shared.reader.logs_read) == 2
+    shared.store.put(shared.store.get(job_id).changed(state=JobState.VERIFYING, step=Step.VERIFY))
+    asyncio.run(view.tick())
+    assert len(shared.reader.logs_read) == 3
+
+
+def test_a_kept_log_is_shown_and_the_platform_not_asked(shared):
+    data = b"the last words\n<img src=x>"
+    sha256 = hashlib.sha256(data).hexdigest()
+    record = on_code_ocean(ids=RemoteIds(run=RUN), state=JobState.FAILED, log_sha256=sha256)
+    job_id = shared.store.add_job(record, inputs={}, blobs=(data,)).job_id
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(job_id))
+    assert "the last words" in str(view.log.object)
+    assert "<img" not in str(view.log.object)
+    assert "kept here" in str(view.log_title.object)
+    assert shared.reader.logs_read == []
+
+
+def test_a_log_that_cannot_be_read_is_said(shared):
+    def gone(run_id, limit):
+        raise UnavailableError("Code Ocean does not answer", cure="Try again later.")
+
+    shared.reader.read_log = gone
+    assert "Code Ocean does not answer" in detail_of(shared, on_code_ocean(ids=RemoteIds(run=RUN)))
+
+
+def test_a_run_past_its_deadline_asks_and_is_listed_where_people_are_needed(shared):
+    add(shared, "1", state=JobState.RUNNING)
+    late = add(shared, "2", state=JobState.RUNNING, step=Step.WATCH, started=START, overdue=True, deadline=START)
+    assert [job.id for job in list_jobs(shared.store, Wanted("needs-you"), None)] == [late]
+    view = load(JobsView(shared, "ana", lambda: None))
+    assert "Needs you 1" in view.show.options
+    asyncio.run(view.choose(late))
+    assert "past its deadline" in view.table.value["state"].loc[late]
+    assert "has passed" in str(view.head.object)
+    assert view.actions._waits.visible
+    view.actions.hours.value = 5.0
+    assert view.actions.extend.label == "Wait 5 h more"
+    asyncio.run(view.actions._extend(None))
+    assert not shared.store.get(late).overdue
+    assert shared.store.get(late).events[-1].by == "ana"
+    assert list_jobs(shared.store, Wanted("needs-you"), None) == ()
+
+
+def test_a_person_names_the_run_and_the_worker_is_asked_to_look(shared):
+    job_id = add(shared, "1", state=JobState.NEEDS_YOU, step=Step.RUN, phase=Phase.SETTLING, error="no run was found")
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(job_id))
+    assert view.actions._decisions.visible
+    view.actions.run_id.value = f" {RUN} "
+    asyncio.run(view.actions._attach(None))
+    assert shared.store.get(job_id).proposed_run == RUN
+    assert RUN in str(view.head.object)
+
+
+def test_failures_that_a_later_job_made_good_leave_the_open_ones(shared):
+    later = add(shared, "0")
+    old = add(shared, "1", state=JobState.FAILED, superseded_by=later, error="exit code 1")
+    others = [add(shared, str(i), state=JobState.FAILED) for i in range(2, 2 + PAGE_SIZE + 5)]
+    listed = list_jobs(shared.store, Wanted("failed"), None)
+    assert [job.id for job in listed] == others[::-1][:PAGE_SIZE]
+    rest = list_jobs(shared.store, Wanted("failed"), listed[-1].id)
+    assert [job.id for job in rest] == others[:5][::-1]
+    view = load(JobsView(shared, "ana", lambda: None))
+    assert f"Failed, open {PAGE_SIZE}+" in view.show.options
+    asyncio.run(view.choose(old))
+    assert f'href="?page=jobs&amp;job={number(later)}"' in str(view.head.object)
+    assert "superseded by job 1" in state_line(shared.store.get(old), START)
+    assert not view.actions.retry.visible
+
+
+def test_twins_are_listed_with_links(shared):
+    twin = on_code_ocean(state=JobState.SUCCEEDED, surplus=(CHILD, RESULT)).told(START, TWINS, f"run: {CHILD}")
+    shown = detail_of(shared, twin)
+    assert f"{SITE}/run/capsule-id/{CHILD}" in shown
+    assert f"{SITE}/asset//{RESULT}" in shown
+
+
+def test_a_lost_answer_is_told_with_the_time_at_which_it_is_decided(shared):
+    record = on_code_ocean(
+        state=JobState.LAUNCHING, step=Step.RUN, phase=Phase.SETTLING, intent=Moment(at=START), clean_looks=7
+    )
+    words = waiting_words(record, Windows(asset_s=600, run_s=2100), START, None)
+    assert "7 looks" in words
+    assert "Decided today 09:35 UTC at the earliest." in words
+    assert "Decided" not in waiting_words(record, None, START, None)
+    paused = record.changed(phase=Phase.READY, tries=3, due=START + timedelta(minutes=2))
+    assert "Tried 3 times" in waiting_words(paused, None, START, None)
+    assert waiting_words(record.changed(state=JobState.FAILED), None, START, None) == ""
+
+
+def test_stages_say_what_was_reached_and_when():
+    record = on_code_ocean(state=JobState.RUNNING, step=Step.WATCH, started=START + timedelta(minutes=5))
+    record = record.told(START + timedelta(minutes=2), "state asset made", "x")
+    assert [(stage.words, stage.reached) for stage in stages(record)] == [
+        ("launched", True), ("inputs made", True), ("run started", True),
+        ("run ended", False), ("result kept", False), ("counted", False),
+    ]  # fmt: skip
+    assert [stage.at for stage in stages(record)][:3] == [START + timedelta(minutes=m) for m in (0, 2, 5)]
+
+
+def test_cancelling_says_what_code_ocean_does(shared):
+    job = on_code_ocean(ids=RemoteIds(run=RUN), state=JobState.RUNNING)
+    assert "Code Ocean deletes the run and its results" in cancel_words(job, shared)
+    assert "both deleted" in cancel_words(job.changed(route=MONITORED), shared)
+    assert "deletes" not in cancel_words(job.changed(platform="this machine"), shared)
+    assert cancel_words(on_code_ocean(), shared) == "Nothing has been started yet."
+
+
+def test_the_page_of_a_job_made_of_payloads_holds_no_foreign_element(shared):
+    for at, payload in enumerate(PAYLOADS):
+        record = on_code_ocean(
+            digest=str(at), state=JobState.INCOMPLETE, error=payload, converter_label=payload,
+            parameters={"p": payload},
+            ids=RemoteIds(run=payload, result=payload), surplus=(payload,), superseded_by=payload,
+            remote=RemoteRun(state=payload, detail=payload), coverage=coverage(1),
+        )  # fmt: skip
+        record = record.told(START, payload, payload, by=payload)
+        shown = job_detail.head(record, seen(shared)) + job_detail.body(record, seen(shared))
+        shown += job_detail.log(KeptLog(payload, payload)) + job_detail.log(KeptLog(trouble=payload))
+        found = Elements(shown).elements
+        assert not {"img", "script", "svg", "iframe"} & set(found)
+        assert "javascript:window" not in "".join(re.findall(r'href="[^"]*"', shown))
+
+
+# --- news ---------------------------------------------------------------------------------------------
+
+
+def test_what_happens_while_the_page_is_open_is_told_once_and_counted_until_it_is_looked_at(shared, monkeypatch):
+    told = []
+    monkeypatch.setattr(news.text, "notify", lambda kind, words, *_: told.append((kind, words)))
+    job_id = add(shared, "1", state=JobState.CAPTURING, created_by="ben", subject="717381")
+    add(shared, "0", state=JobState.FAILED)
+    watched = news.News(shared.store)
+    watched.tell(watched.look(), looking=False)
+    assert (told, watched.unseen) == ([], 0)
+    shared.store.put(shared.store.get(job_id).changed(state=JobState.INCOMPLETE, error="1 of 2 delivered", ended=START))
+    watched.tell(watched.look(), looking=False)
+    assert told == [("error", "Job 1 (mouse 717381) incomplete: 1 of 2 delivered")]
+    watched.tell(watched.look(), looking=False)
+    assert (len(told), watched.unseen) == (1, 1)
+    watched.tell((), looking=True)
+    assert watched.unseen == 0
