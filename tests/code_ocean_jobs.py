@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from core.conversion import ConversionPlan, NeededAsset
-from core.platforms.base import DIRECT
+from core.platforms.base import DIRECT, RunRequest
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.asset_files import AssetFiles
 from core.platforms.code_ocean.files import Clients, S3Files
 from core.platforms.code_ocean.runner import CodeOceanRunner
 from core.settings import Settings
 from jobs import submission
+from jobs.launches import open_launch
 from jobs.monitor import Monitor
 from jobs.records import JobRecord, JobState
 from jobs.store import JobStore
@@ -139,6 +140,11 @@ class Bench:
             self.store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=self.clock().at
         ).job_id
 
+    def request(self, job_id: str) -> RunRequest:
+        """What starts a job's run."""
+        record = self.record(job_id)
+        return open_launch(self.store, record).run(record.ids)
+
     def record(self, job_id: str) -> JobRecord:
         return self.store.get(job_id)
 
@@ -181,7 +187,10 @@ def bench(folder: Path, *, timing: Timing | None = None, **settings: Any) -> Ite
         FakeCodeOcean(s3=memory, clock=lambda: START.timestamp() + clock.s, timing=timing) as fake,
         JobStore(folder) as store,
     ):
-        yield Bench(fake, store, clock, s3=s3, **{"asset_buckets": "", **settings})
+        made = Bench(fake, store, clock, s3=s3, **{"asset_buckets": "", **settings})
+        memory.writes = 0
+        made.s3 = memory
+        yield made
 
 
 class MemoryS3:
@@ -189,12 +198,16 @@ class MemoryS3:
 
     def __init__(self) -> None:
         self._objects: dict[tuple[str, str], bytes] = {}
+        self.writes = 0
+        self.on_write: Callable[[], None] = lambda: None
 
     def create_bucket(self, Bucket: str) -> None:
         """Buckets need no making."""
 
     def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
         self._objects[Bucket, Key] = Body
+        self.writes += 1
+        self.on_write()
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
         return {"Body": io.BytesIO(self._objects[Bucket, Key])}

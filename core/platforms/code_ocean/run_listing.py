@@ -18,15 +18,19 @@ Code Ocean lists all runs of a capsule at once, without filter or paging. Two qu
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from core.errors import NotFoundError, PlatformError, UnavailableError
+from core.platforms.base import RunKey
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.records import Computation, computation_of
 
+TOKEN = re.compile(r"[a-z][a-z0-9]{11,19}", re.ASCII)
+"""Long enough not to be part of another word, short and plain enough for the search of tags."""
 _SHARED_S = 2.0
 _NEWEST_KEPT = 5
 _FUTURE = datetime.max.replace(tzinfo=UTC)
@@ -185,3 +189,13 @@ class RunListings:
         self._newest[capsule] = tuple(newest[:_NEWEST_KEPT])
         for run in runs:
             self._capsule_of[run.id] = capsule
+
+
+def is_of_job(run: Computation, key: RunKey) -> bool:
+    """A run to which the job's own asset is attached, or that has its token in a mount, a parameter or its name."""
+    if key.manifest_asset and any(mount.asset_id == key.manifest_asset for mount in run.mounts):
+        return True
+    if not TOKEN.fullmatch(key.token):
+        return False
+    texts = (run.name, *(mount.mount for mount in run.mounts), *(value for _, value in run.parameters))
+    return any(key.token in text for text in texts)

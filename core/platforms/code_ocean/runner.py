@@ -29,17 +29,15 @@ from core.platforms.base import (
     SettlePolicy,
 )
 from core.platforms.code_ocean.api import Budget, CodeOceanApi
-from core.platforms.code_ocean.asset_files import AssetFiles
+from core.platforms.code_ocean.asset_files import AssetFiles, inner_path
 from core.platforms.code_ocean.files import S3Files
 from core.platforms.code_ocean.launch_checks import Capsules, mounts_to_send, run_params
 from core.platforms.code_ocean.monitor_settings import monitor_settings, tags_with_token
 from core.platforms.code_ocean.records import Computation, asset_of, computation_of, entries_of, object_of
-from core.platforms.code_ocean.run_listing import RunListings
+from core.platforms.code_ocean.run_listing import TOKEN, RunListings, is_of_job
 from core.platforms.code_ocean.tagged_assets import tagged_assets
 from core.settings import Settings
 
-TOKEN = re.compile(r"[a-z][a-z0-9]{11,19}", re.ASCII)
-"""Long enough not to be part of another word, short and plain enough for the search of tags."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", re.ASCII)
 _INTENT_S = 60.0
 """Between an intent and its request: what is sent much later would arrive when nobody looks for it any more."""
@@ -181,7 +179,8 @@ class CodeOceanRunner:
         return asset
 
     def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
-        """Entries of a folder inside an asset. Raises NotFoundError."""
+        """Entries of a folder inside an asset. Raises NotFoundError, RefusedError, PlatformError."""
+        inner_path(path, asset.name)
         try:
             return self._assets.list_folder(asset, path)
         except NotFoundError:
@@ -192,6 +191,7 @@ class CodeOceanRunner:
 
     def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
         """A file of an asset. Raises NotFoundError, or PlatformError when it is larger than `limit` bytes."""
+        inner_path(path, asset.name)
         try:
             return self._assets.read_file(asset, path, limit)
         except NotFoundError:
@@ -272,7 +272,7 @@ class CodeOceanRunner:
         return self._find(self.converter, key) if key.route == MONITORED else ()
 
     def _find(self, capsule: str, key: RunKey) -> tuple[str, ...]:
-        found = tuple(run.id for run in self._listings.whole(capsule, key.token) if _is_of_job(run, key))
+        found = tuple(run.id for run in self._listings.whole(capsule, key.token) if is_of_job(run, key))
         self._ours.update(found)
         return found
 
@@ -286,7 +286,7 @@ class CodeOceanRunner:
         # Code Ocean may not say of which capsule a run is; only the converter's has these parameters.
         is_converters = any(name == "manifest" for name, _ in run.parameters)
         right = run.capsule == capsule if run.capsule else is_converters == (capsule == self.converter)
-        return right and _is_of_job(run, key)
+        return right and is_of_job(run, key)
 
     def run_status(self, run_id: str) -> RunStatus:
         """One look at a run; `GONE` when Code Ocean, asked for this very run, has none. Raises PlatformError."""
@@ -322,11 +322,11 @@ class CodeOceanRunner:
 
     def list_results(self, run_id: str, path: str = "") -> tuple[Entry, ...]:
         """Entries of a folder of a run's results. Raises NotFoundError."""
-        where = f"results of {run_id}/{path}"
+        where, record = f"results of {run_id}/{path}", f"computations/{_checked_id(run_id)}"
         try:
-            told = self._api.read("POST", f"computations/{_checked_id(run_id)}/results", body={"path": path})
+            told = self._api.read("POST", f"{record}/results", body={"path": path})
         except NotFoundError:
-            if not path and object_of(self._api.read("GET", f"computations/{run_id}")).get("has_results") is True:
+            if not path and object_of(self._api.read("GET", record)).get("has_results") is True:
                 raise _unreadable("list of results", run_id) from None
             raise
         try:
@@ -368,16 +368,6 @@ class CodeOceanRunner:
                 cure="It is tried again; check the network if this repeats.",
             )
         return self._api.effect(method, path, body=body)
-
-
-def _is_of_job(run: Computation, key: RunKey) -> bool:
-    """A run to which the job's own asset is attached, or that has its token in a mount, a parameter or its name."""
-    if key.manifest_asset and any(mount.asset_id == key.manifest_asset for mount in run.mounts):
-        return True
-    if not TOKEN.fullmatch(key.token):
-        return False
-    texts = (run.name, *(mount.mount for mount in run.mounts), *(value for _, value in run.parameters))
-    return any(key.token in text for text in texts)
 
 
 def _check_token(token: str) -> None:
