@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.contacts import RecordedContact
+
 Points = NDArray[np.float64]
 """An (n, 3) or (n, rank) float64 array; the variable's name says frame and unit."""
 
@@ -198,6 +200,7 @@ class Probe:
     description: str = ""
     """Words for the part number, e.g. "Neuropixels 2.0 4-shank"."""
     enabled: bool = True
+    contacts: tuple[RecordedContact, ...] = ()  # the electrodes recorded from; () when unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,11 +344,8 @@ class Subject:
 
     def sorting(self, name: str) -> tuple[Recording, Sorting] | None:
         """The recording and sorting of this exact sorted asset name."""
-        for recording in self.recordings:
-            for sorting in recording.sortings:
-                if sorting.asset.name == name:
-                    return recording, sorting
-        return None
+        every = ((recording, sorting) for recording in self.recordings for sorting in recording.sortings)
+        return next((pair for pair in every if pair[1].asset.name == name), None)
 
 
 # --- the mapping ------------------------------------------------------------------------------

@@ -15,12 +15,17 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from core.contacts import (
+    RecordedContact,
+    catalogue_entry,
+    contacts_by_bank,
+    contacts_by_electrode,
+    contacts_by_position,
+)
 from core.errors import InputError
 from core.models import Probe
 
@@ -29,6 +34,9 @@ _MAX_ELEMENTS = 100_000
 _MAX_DEPTH = 64
 _SHANKS = ("0", "1", "2", "3")
 _SOURCES = ("Neuropix-PXI", "OneBox")
+_TABLES = ("CHANNELS", "ELECTRODE_XPOS", "ELECTRODE_YPOS", "SELECTED_ELECTRODES")
+_SHANK_IN_Y = ("0.4.", "0.5.")
+"""Versions of Open Ephys that added a shank's place to the height of its electrodes too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +74,11 @@ def read_settings_xml(data: bytes, *, where: str = "settings.xml") -> tuple[Prob
     """
     root = _parse_xml(data, where)
     probes: list[Probe] = []
+    old = (root.findtext("INFO/VERSION") or "").strip().startswith(_SHANK_IN_Y)
     for processor in root.iter("PROCESSOR"):
         source = processor.get("name") or processor.get("pluginName") or ""
         if any(known in source for known in _SOURCES):
-            probes += _read_processor(processor, where)
+            probes += _read_processor(processor, where, old)
     if not probes:
         raise InputError(
             "It holds no Neuropixels probe.",
@@ -121,15 +130,15 @@ def _read_stream(entry: Mapping[str, Any]) -> RecordedStream:
 # --- one processor of a settings.xml --------------------------------------------------------------
 
 
-def _read_processor(processor: Element, where: str) -> list[Probe]:
+def _read_processor(processor: Element, where: str, old: bool) -> list[Probe]:
     elements = processor.findall("EDITOR/NP_PROBE") + processor.findall("EDITOR/CUSTOM_PARAMETERS/NP_PROBE")
     enabled = [element for element in elements if element.get("isEnabled", "1") == "1"]
     names = _stream_names(processor, enabled, where)
-    probes = [_read_probe(element, name, where) for element, name in zip(enabled, names, strict=True)]
+    probes = [_read_probe(element, name, where, old) for element, name in zip(enabled, names, strict=True)]
     for element in elements:
         if element.get("isEnabled", "1") != "1":
             name = _custom_name(element) or _attribute(element, "probe_serial_number", "probeSerialNumber")
-            probes.append(_read_probe(element, name, where))
+            probes.append(_read_probe(element, name, where, old))
     return probes
 
 
@@ -174,7 +183,7 @@ def _custom_name(element: Element) -> str:
     return "" if name == _attribute(element, "probe_serial_number", "probeSerialNumber") else name
 
 
-def _read_probe(element: Element, name: str, where: str) -> Probe:
+def _read_probe(element: Element, name: str, where: str, old: bool) -> Probe:
     part_number = _attribute(element, "probe_part_number", "probePartNumber")
     if not part_number and not _attribute(element, "probe_serial_number", "probeSerialNumber"):
         raise InputError(
@@ -182,7 +191,7 @@ def _read_probe(element: Element, name: str, where: str) -> Probe:
             where=where,
             cure="Take the settings.xml of the Record Node that recorded the probes.",
         )
-    features = _catalogue().get(part_number, {})
+    features = catalogue_entry(part_number)
     shanks = _shanks_in_use(element, features, where)
     return Probe(
         name=name,
@@ -192,7 +201,36 @@ def _read_probe(element: Element, name: str, where: str) -> Probe:
         shank_count=max([int(features.get("num_shanks", 1)), *(shank + 1 for shank in shanks)]),
         description=element.get("probe_name") or str(features.get("description") or ""),
         enabled=element.get("isEnabled", "1") == "1",
+        contacts=_contacts(element, part_number, shanks, old),
     )
+
+
+def _contacts(element: Element, part_number: str, shanks: tuple[int, ...], old: bool) -> tuple[RecordedContact, ...]:
+    """The electrodes of a probe whose shanks could be read; () when the element does not tell them."""
+    channels, x_um, y_um, selected = (_table(element, tag) for tag in _TABLES)
+    features = catalogue_entry(part_number)
+    split = element.get("shank") is not None
+    on_shank = {name: shanks[0] if split else _shank_of_channel(value) for name, value in channels.items()}
+    pitch_um = float(features.get("shank_pitch_um", 0.0))
+    if channels and x_um and y_um and (pitch_um or set(on_shank.values()) == {0}):
+        return contacts_by_position(on_shank, x_um, y_um, pitch_um=pitch_um, shank_in_y=old)
+    try:
+        if selected:
+            found = contacts_by_electrode(part_number, [int(number) for number in selected.values()])
+            # The stream of one shank may count its electrodes alone or with those of the shanks before it.
+            return found if tuple(sorted({contact.shank for contact in found})) == shanks else ()
+        banks = [
+            (on_shank[name], int(value.partition(":")[0]), int(name.removeprefix("CH").partition("_")[0]))
+            for name, value in channels.items()
+        ]
+    except ValueError:
+        return ()
+    return contacts_by_bank(part_number, banks)
+
+
+def _table(element: Element, tag: str) -> Mapping[str, str]:
+    found = element.find(tag)
+    return {} if found is None else found.attrib
 
 
 def _shanks_in_use(element: Element, features: Mapping[str, Any], where: str) -> tuple[int, ...]:
@@ -238,14 +276,6 @@ def _shank_of_stream(element: Element, where: str) -> int:
 
 def _attribute(element: Element, *names: str) -> str:
     return next((element.attrib[name] for name in names if element.get(name)), "")
-
-
-@cache
-def _catalogue() -> Mapping[str, Mapping[str, Any]]:
-    """Neuropixels probes by part number, from the catalogue that probeinterface carries."""
-    file = resources.files("probeinterface") / "resources" / "neuropixels_probe_features.json"
-    probes: dict[str, dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))["neuropixels_probes"]
-    return probes
 
 
 # --- bounded XML ----------------------------------------------------------------------------------
