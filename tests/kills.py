@@ -31,7 +31,7 @@ class Kills:
     """Kills workers at random moments, each time with a job in flight.
 
     Most workers are forked from a process that has only imported their modules, so that a kill does not cost the second
-    that importing takes; every tenth is a process of its own from the start.
+    that importing takes; some are processes of their own from the start.
 
     Args:
         settings: Of the queue and its platform.
@@ -41,6 +41,11 @@ class Kills:
         args: Its arguments.
         command: The same worker as a command.
     """
+
+    commands_every = 10
+    """Of so many workers one is a command."""
+    longest_s = 0.5
+    """A worker lives so long at most, once it leads and a job is in flight."""
 
     def __init__(
         self,
@@ -100,7 +105,7 @@ class Kills:
 
     def moment(self) -> None:
         """Wait for a random moment: often within the first steps of a pass, else anywhere."""
-        time.sleep(self.random.uniform(0.0, 0.06 if self.random.random() < 0.5 else 0.5))
+        time.sleep(self.random.uniform(0.0, 0.06 if self.random.random() < 0.5 else self.longest_s))
         self.keep_in_flight()
         deadline = time.monotonic() + PATIENCE_S
         while not self.in_flight() and time.monotonic() < deadline:
@@ -126,7 +131,7 @@ class Kills:
     def kill_loop(self) -> None:
         """Kill one worker's loop."""
         self.keep_in_flight()
-        worker = self.start_worker(as_command=self.killed["loop"] % 10 == 9)
+        worker = self.start_worker(as_command=self.killed["loop"] % self.commands_every == self.commands_every - 1)
         self.wait_for_leader()
         self.moment()
         worker.kill()

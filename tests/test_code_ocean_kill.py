@@ -1,0 +1,50 @@
+"""Two hundred kills on a Code Ocean that loses answers: nothing is lost, nothing is made twice; and two controls."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.code_ocean_campaign import CONTROLS
+
+ROOT = Path(__file__).parents[1]
+SEED = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+
+
+def campaign(folder, **options):
+    """Run a campaign; its exit code and its ledger."""
+    command = [sys.executable, "-m", "tests.code_ocean_campaign", str(folder), "--seed", str(SEED)]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    os.write(1, f"\nCode Ocean campaign: {done.stdout}".encode())
+    assert done.stdout, f"seed {SEED}: {done.stderr[-3000:]}"
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_hundred_jobs_and_two_hundred_kills_lose_and_double_nothing(tmp_path):
+    code, ledger = campaign(tmp_path, jobs=100, kills=200, stops=10)
+    assert code == 0, ledger
+    assert (ledger["jobs"], ledger["succeeded"]) == (100, 100)
+    assert (ledger["doubled"], ledger["lost"], ledger["doubled inputs"]) == (0, 0, 0)
+    assert sum(ledger["kills"].values()) >= 200
+    assert ledger["kills"]["launching"] > 0
+    # A campaign that only ever meets idle moments and clear answers proves nothing.
+    assert ledger["SIGSTOPs"] >= 10
+    assert ledger["settled"] >= 30
+    assert 0.15 < ledger["fault share"] < 0.3
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_without_the_protocol_the_same_campaign_makes_things_twice(tmp_path, control):
+    code, ledger = campaign(tmp_path, jobs=30, kills=10, stops=0, control=control)
+    assert code == 1, ledger
+    assert ledger["doubled"] + ledger["doubled inputs"] > 0
+    assert ledger["lost"] == 0
