@@ -23,32 +23,39 @@ from core.platforms.base import Entry
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.asset_files import AssetFiles
 from core.platforms.code_ocean.files import S3Files
-from core.platforms.code_ocean.s3_clients import CONNECTIONS
+from core.platforms.code_ocean.s3_clients import CONNECTIONS, Clients
 from core.settings import Settings
 from tests.fake_code_ocean import FakeCodeOcean
-from tests.light_s3 import SECRET, Answer, LightS3, Request, error
+from tests.light_s3 import SECRET, Answer, LightS3, Request, error, served_with_clients
 
 ODD = "a b+c#d%é&'?.txt"
 SESSION_TOKEN = "a session token that nobody may see"
 
 
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[LightS3, Clients]]:
+    with served_with_clients() as served:
+        yield served
+
+
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[LightS3]:
+def server(served: tuple[LightS3, Clients], monkeypatch: pytest.MonkeyPatch) -> LightS3:
     objects = {
         "public": {"asset/output": b"said", "asset/empty": b"", f"asset/{ODD}": b"odd", "asset/sub/deep/file": b"x"},
         "scratch": {},
         "west": {"asset/output": b"far"},
     }
-    with LightS3(objects) as server:
-        server.regions["west"] = "us-west-2"
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        yield server
+    server = served[0]
+    server.reset(objects)
+    server.regions["west"] = "us-west-2"
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    return server
 
 
 @pytest.fixture
-def s3(server: LightS3) -> S3Files:
-    return S3Files.of(Settings())
+def s3(server: LightS3, served: tuple[LightS3, Clients]) -> S3Files:
+    return S3Files(lambda: served[1])
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -89,7 +96,8 @@ def test_a_file_that_is_too_large_is_not_read(s3: S3Files, server: LightS3):
     assert s3.read("public", "asset/output", 1000) == b"said"
 
 
-def test_a_bucket_elsewhere_is_found_and_remembered(s3: S3Files, server: LightS3):
+def test_a_bucket_elsewhere_is_found_and_remembered(server: LightS3):
+    s3 = S3Files()
     assert s3.read("west", "asset/output", 10) == b"far"
     assert len(server.log) == 2
     assert s3.list_folder("west", "asset") == (Entry("output", False, 3),)
@@ -119,11 +127,11 @@ def test_a_private_bucket_is_refused_with_a_cure(s3: S3Files, server: LightS3):
         s3.list_folder("public", "asset")
 
 
-def test_credentials_that_are_not_accepted_are_told(s3: S3Files, server: LightS3, monkeypatch: pytest.MonkeyPatch):
+def test_credentials_that_are_not_accepted_are_told(server: LightS3, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     server.private.add("public")
     with pytest.raises(AccessError, match="SignatureDoesNotMatch"):
-        s3.read("public", "asset/output", 10)
+        S3Files.of(Settings()).read("public", "asset/output", 10)
 
 
 @pytest.mark.parametrize("spoiled", [Answer(500, b"broken"), error(503, "SlowDown"), Answer(200, b"<html>no listing")])
@@ -150,16 +158,16 @@ def test_a_body_that_is_always_torn_is_never_taken_for_whole(s3: S3Files, server
         s3.read("public", "asset/output", 10)
 
 
-def test_a_server_that_is_away_is_unavailable(s3: S3Files, monkeypatch: pytest.MonkeyPatch):
+def test_a_server_that_is_away_is_unavailable(server: LightS3, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(UnavailableError):
-        s3.read("public", "asset/output", 10)
+        S3Files().read("public", "asset/output", 10)
 
 
-def test_settings_of_boto3_that_are_wrong_are_told(s3: S3Files, monkeypatch: pytest.MonkeyPatch):
+def test_settings_of_boto3_that_are_wrong_are_told(server: LightS3, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(AccessError, match="AWS_"):
-        s3.read("public", "asset/output", 10)
+        S3Files().read("public", "asset/output", 10)
 
 
 def test_side_by_side_requests_are_bounded(s3: S3Files, server: LightS3):

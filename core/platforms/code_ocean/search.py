@@ -89,12 +89,12 @@ def _searched(api: CodeOceanApi, query: str) -> tuple[list[object], list[Platfor
             raise UnclearError("the answer holds no list of assets", where="search", cure="Search again.")
         records += results
         token = text_of(told.get("next_token"))
-        if told.get("has_more") is not True:
+        if told.get("has_more") is False:
             return records, []
         if not token:
             break
         body["next_token"] = token
-    return records, [UnclearError(f"only the first {len(records)} assets are shown", where="search")]
+    return records, [UnclearError(f"a search shows only the first {len(records)} assets", where="search")]
 
 
 def _side_by_side[Q, R](call: Callable[[Q], R], questions: Sequence[Q]) -> tuple[list[R], list[PlatformError]]:
@@ -117,6 +117,6 @@ def _all_found(assets: Iterable[Asset], errors: Sequence[PlatformError], *, fail
     if errors and failed:
         raise errors[0]
     if errors:
-        told = f"{len(errors)} of the searches failed ({errors[0].message}), so assets may be missing"
-        raise PartlyFoundError(told, found, where=errors[0].where, cure="Refresh the mouse.")
+        reasons = "; ".join(dict.fromkeys(error.message for error in errors))
+        raise PartlyFoundError(f"assets may be missing: {reasons}", found, where="search", cure="Refresh the mouse.")
     return found
