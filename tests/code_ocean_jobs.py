@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from core.conversion import ConversionPlan, NeededAsset
 from core.platforms.base import DIRECT, RunRequest
 from core.platforms.code_ocean.api import CodeOceanApi
@@ -26,6 +28,7 @@ from jobs.store import JobStore
 from tests.code_ocean_place import SCRATCH_BUCKET, SCRATCH_PREFIX
 from tests.fake_code_ocean import FakeCodeOcean
 from tests.fake_code_ocean_state import CONVERTER, MONITOR, Timing
+from tests.fake_code_ocean_storage import INTERNAL_BUCKET
 from tests.fake_runner import Clock
 from tests.job_records import START
 from tests.local_fixtures import IMAGE, RECORDING, SORTED, STEM, STITCHED, acquisition, layer, row, track_points, zattrs
@@ -187,7 +190,7 @@ def bench(folder: Path, *, timing: Timing | None = None, **settings: Any) -> Ite
         FakeCodeOcean(s3=memory, clock=lambda: START.timestamp() + clock.s, timing=timing) as fake,
         JobStore(folder) as store,
     ):
-        made = Bench(fake, store, clock, s3=s3, **{"asset_buckets": "", **settings})
+        made = Bench(fake, store, clock, s3=s3, **{"asset_buckets": INTERNAL_BUCKET, **settings})
         memory.writes = 0
         made.s3 = memory
         yield made
@@ -210,11 +213,23 @@ class MemoryS3:
         self.on_write()
 
     def get_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        return {"Body": io.BytesIO(self._objects[Bucket, Key])}
+        if (Bucket, Key) not in self._objects:
+            raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
+        data = self._objects[Bucket, Key]
+        return {"Body": io.BytesIO(data), "ContentLength": len(data)}
+
+    def list_objects_v2(self, Bucket: str, Prefix: str, Delimiter: str = "") -> dict[str, Any]:
+        found = {key: data for (bucket, key), data in self._objects.items() if bucket == Bucket}
+        rests = {key[len(Prefix) :]: data for key, data in found.items() if key.startswith(Prefix)}
+        folders = {rest.partition("/")[0] for rest in rests if Delimiter and "/" in rest}
+        files = {rest: len(data) for rest, data in rests.items() if not (Delimiter and "/" in rest)}
+        return {
+            "Contents": [{"Key": Prefix + rest, "Size": size} for rest, size in sorted(files.items())],
+            "CommonPrefixes": [{"Prefix": f"{Prefix}{folder}/"} for folder in sorted(folders)],
+        }
 
     def get_paginator(self, _: str) -> MemoryS3:
         return self
 
     def paginate(self, Bucket: str, Prefix: str) -> list[dict[str, Any]]:
-        keys = sorted(key for bucket, key in self._objects if bucket == Bucket and key.startswith(Prefix))
-        return [{"Contents": [{"Key": key} for key in keys]}]
+        return [self.list_objects_v2(Bucket, Prefix)]

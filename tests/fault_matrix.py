@@ -2,6 +2,7 @@
 
 A case: a job is carried by the real worker's loop over a real store until it meets the wrong answer, for a while. Then
 the fault is lifted, and the job must come to the end that it would have come to.
+`python -m tests.fault_matrix` goes through more shapes of them than the tests do.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import re
 import socket
 import socketserver
+import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from core.platforms.code_ocean.api import CodeOceanApi
 from jobs import submission
 from jobs.records import JobRecord, JobState, Phase
-from tests.code_ocean_jobs import Bench
+from tests.code_ocean_jobs import Bench, bench
 from tests.fake_code_ocean_api import route
 from tests.fake_code_ocean_state import Outcome
 
@@ -333,3 +337,50 @@ def _again(case: Case) -> bool:
 
 def _is_odd(text: str, token: str) -> bool:
     return token in text or "Traceback" in text or _BARE_CLASS.fullmatch(text) is not None
+
+
+# --- all cases of an endpoint -----------------------------------------------------------------------
+
+
+def cases_of(endpoint: Endpoint, *, large: bool = False) -> list[tuple[str, int | None]]:
+    """Answers, and how many requests meet each: None for all of a while."""
+    answers = [*ANSWERS, *(MORE_ANSWERS if large else ())]
+    if endpoint.path == "capsules/{id}/computations":
+        answers.append(LONG_LIST)
+    # A single wrong answer to a read is mended by asking again; to an effect it is not.
+    once = endpoint.path in ("data_assets", "computations") or large
+    return [(answer, times) for answer in answers for times in ((None, 1) if once else (None,))]
+
+
+def go_through(endpoint: Endpoint, folder: Path, *, large: bool = False) -> tuple[str, list[str]]:
+    """Carry a job through each wrong answer of an endpoint. Returns a line of counts, and what was wrong."""
+    wrong, retried, chosen = [], 0, cases_of(endpoint, large=large)
+    # Only where the files of assets are asked of Code Ocean do they lie nowhere else.
+    more = {"asset_buckets": ""} if "/files" in endpoint.path else {}
+    with (
+        closing(Elsewhere()) as elsewhere,
+        bench(folder / "data", api=SteeredApi, run_settle_minutes=5.0, asset_settle_minutes=3.0, **more) as jobs,
+    ):
+        for answer, times in chosen:
+            jobs.restart()
+            case = run_case(jobs, jobs.api, elsewhere, endpoint, answer, times)
+            retried += case.retries > 0
+            wrong += [f"{case.name} ({times or 'all'}): {fault}" for fault in faults_of(case, jobs.fake.token)]
+    counts = f"{len(chosen)} cases, {retried} tried again by a person, {len(wrong)} wrong"
+    return f"fault matrix: {endpoint.words}: {counts}", wrong
+
+
+def main() -> int:
+    """All shapes of wrong answers at all endpoints, once and for a while."""
+    failed = 0
+    for endpoint in ENDPOINTS:
+        with tempfile.TemporaryDirectory(prefix="fault-matrix-") as folder:
+            counts, wrong = go_through(endpoint, Path(folder), large=True)
+        failed += bool(wrong)
+        sys.stdout.write("".join(f"{line}\n" for line in (counts, *wrong)))
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
