@@ -29,6 +29,8 @@ AIND_DIRECTIONS_XYZ = ("R", "A", "I")
 """How AIND's SmartSPIM brains lie: x from left to right, y from posterior to anterior, z from superior to inferior."""
 AIND_SCALE_UM_XYZ = (1.8, 1.8, 2.0)
 """Voxel size of a SmartSPIM brain, used only when nothing at all says another."""
+_LEVEL = 1e-9
+"""A component of a unit vector below this is rounding."""
 _ASSUMED_DIRECTIONS = "x runs left to right, y posterior to anterior, z superior to inferior: no acquisition axes"
 
 
@@ -147,12 +149,17 @@ def image_ras_um_to_level0(points_image_ras_um: Points, frame: ImageFrame) -> Po
     return points @ np.linalg.inv(_matrix_ras_um_from_zyx(frame)).T
 
 
-def _matrix_ras_um_from_zyx(frame: ImageFrame) -> Points:
+def directions_ras(directions_xyz: Sequence[str]) -> Points:
+    """(3, 3): column a is the RAS unit vector that the index of x, y or z increases along."""
     matrix = np.zeros((3, 3))
-    for axis, (scale, letter) in enumerate(zip(frame.scale_level0_um_xyz, frame.directions_xyz, strict=True)):
+    for axis, letter in enumerate(directions_xyz):
         place, sign = _RAS_OF_LETTER[letter]
-        matrix[place, 2 - axis] = sign * scale
+        matrix[place, axis] = sign
     return matrix
+
+
+def _matrix_ras_um_from_zyx(frame: ImageFrame) -> Points:
+    return np.asarray((directions_ras(frame.directions_xyz) * frame.scale_level0_um_xyz)[:, ::-1])
 
 
 def level_factors_zyx(zattrs: Mapping[str, Any], level: int) -> tuple[float, float, float]:
@@ -202,7 +209,8 @@ class Line:
     centre_um: Points
     """(3,) mean of the points."""
     direction: Points
-    """(3,) unit vector; its third component is never positive: in RAS it points down."""
+    """(3,) unit vector; its third component is never positive: in RAS it points down. A level line points to the
+    front, or else to the right, so that the order of the points never decides."""
     along_um: Points
     """(n,) place of every point on the line, 0 at the centre."""
     residual_rms_um: float
@@ -221,11 +229,18 @@ def principal_line(points_um: Points) -> Line | None:
     _, spread, axes = np.linalg.svd(offsets, full_matrices=False)
     if not spread[0] > 0:
         return None
-    direction = axes[0] if axes[0][2] <= 0 else -axes[0]
+    direction = _downwards(axes[0])
     along = offsets @ direction
     residuals = np.linalg.norm(offsets - np.outer(along, direction), axis=1)
     explained = float(spread[0] ** 2 / np.sum(spread**2))
     return Line(centre, direction, along, float(np.sqrt(np.mean(residuals**2))), float(residuals.max()), explained)
+
+
+def _downwards(axis: Points) -> Points:
+    for component, wanted in ((axis[2], -1.0), (axis[1], 1.0), (axis[0], 1.0)):
+        if abs(component) > _LEVEL:
+            return axis if component * wanted > 0 else -axis
+    return axis
 
 
 def track_length_um(points_um: Points) -> float:
