@@ -1,0 +1,283 @@
+"""Several tracks together: are they the shanks of one probe, and in which order do they stand?
+
+Everything is measured at *mid-depth*, halfway down the stretch that the tracks share, in the plane at right angles to
+their common direction. The line through the places found there is the plane of the probe. Cleared tissue shrinks and
+swells as a whole, so a distance is compared with the probe's by a scale that is fitted, within bounds.
+
+Geometry cannot tell a row of shanks from its mirror image: which end is shank 0 remains to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from core.models import Points
+from core.track_geometry import TrackShape, angle_between_deg
+
+PITCH_UM = 250.0
+"""Distance of neighbouring shanks on every four-shank Neuropixels probe."""
+SHANKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ShankLimits:
+    """What the shanks of one probe may look like in a drawing."""
+
+    scale: tuple[float, float] = (0.75, 1.3)
+    """Least and largest: how much cleared tissue may have shrunk or swollen."""
+    parallel_deg: float = 5.0
+    """Largest angle between two of them."""
+    tips_apart_um: float = 300.0
+    """Between the highest tip and the deepest, along the probe."""
+    off_place_um: float = 60.0
+    """Root mean square distance from their places at equal steps."""
+
+
+USUAL = ShankLimits()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShankLayout:
+    """How n tracks, two or more, stand to each other. Numbers of tracks are places in the sequence given."""
+
+    axis: Points
+    """(3,) their common direction, from the surface to the tips."""
+    across: Points
+    """(3,) unit vector at right angles to it in the plane of the probe, from the first track towards the last."""
+    middle_um: Points
+    """(3,) mean place of the tracks at mid-depth."""
+    position_um: Points
+    """(n,) place of each track along `across`, 0 at the middle."""
+    out_of_plane_um: Points
+    """(n,) signed distance of each track from the plane of the probe."""
+    tip_um: Points
+    """(n,) depth of each tip along the axis; 0 is the mean of all."""
+    order: tuple[int, ...]
+    """The tracks sorted by their place along `across`."""
+    spacing_um: Points
+    """(n - 1,) distances of neighbours in that order, in the plane of the probe."""
+    angle_deg: Points
+    """(n, n) angles between the tracks, 0 to 90."""
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the tracks were given as they stand, from one side to the other."""
+        return self.order == tuple(range(len(self.order)))
+
+    @property
+    def largest_angle_deg(self) -> float:
+        """Between any two of the tracks."""
+        return float(self.angle_deg.max())
+
+    @property
+    def tips_apart_um(self) -> float:
+        """Between the highest tip and the deepest, along the axis."""
+        return float(np.ptp(self.tip_um))
+
+
+def shank_layout(shapes: Sequence[TrackShape]) -> ShankLayout:
+    """How the tracks of one probe stand to each other. Points of all in the same frame, in um.
+
+    Raises:
+        ValueError: fewer than two tracks.
+    """
+    if len(shapes) < 2:
+        raise ValueError("a layout needs two tracks")
+    axis = _common_axis(shapes)
+    tips = np.array([shape.tip_um @ axis for shape in shapes])
+    places = _at_depth(shapes, axis, _mid_depth_um(shapes, axis))
+    middle = places.mean(axis=0)
+    offsets = places - middle
+    across = np.linalg.svd(offsets, full_matrices=False)[2][0]
+    across = across - (across @ axis) * axis
+    size = float(np.linalg.norm(across))
+    across = across / size if size > 1e-9 else _any_across(axis)
+    if (offsets[-1] - offsets[0]) @ across < 0:
+        across = -across
+    position = offsets @ across
+    order = np.argsort(position, kind="stable")
+    return ShankLayout(
+        axis=axis,
+        across=across,
+        middle_um=middle,
+        position_um=position,
+        out_of_plane_um=offsets @ np.cross(axis, across),
+        tip_um=tips - tips.mean(),
+        order=tuple(int(i) for i in order),
+        spacing_um=np.diff(position[order]),
+        angle_deg=np.array([[angle_between_deg(a.direction, b.direction) for b in shapes] for a in shapes]),
+    )
+
+
+def _common_axis(shapes: Sequence[TrackShape]) -> Points:
+    """(3,) the direction that the tracks share, pointing down with most of them."""
+    directions = np.array([shape.direction for shape in shapes])
+    axis = np.linalg.svd(directions, full_matrices=False)[2][0]
+    return np.asarray(axis if (directions @ axis).sum() >= 0 else -axis)
+
+
+def _mid_depth_um(shapes: Sequence[TrackShape], axis: Points) -> float:
+    """Halfway down the stretch that the tracks share, along the axis from the origin."""
+    ends = np.sort([[shape.entry_um @ axis, shape.tip_um @ axis] for shape in shapes], axis=1)
+    return float(ends[:, 0].max() + ends[:, 1].min()) / 2.0
+
+
+def _at_depth(shapes: Sequence[TrackShape], axis: Points, depth_um: float) -> Points:
+    """(n, 3) where the tracks pass the plane at right angles to the axis at a place along it."""
+    places = []
+    for shape in shapes:
+        middle = shape.middle_um
+        slope = float(shape.direction @ axis)
+        # A track that lies across the others never passes that plane: it is taken at its own middle.
+        way = shape.direction / slope if abs(slope) > 0.1 else axis
+        places.append(middle + (depth_um - float(middle @ axis)) * way)
+    return np.array(places)
+
+
+def _any_across(axis: Points) -> Points:
+    across = np.cross(axis, np.eye(3)[int(np.abs(axis).argmin())])
+    return np.asarray(across / np.linalg.norm(across))
+
+
+# --- against the probe's own pitch --------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PitchFit:
+    """The best agreement of tracks with shanks that stand at equal distances."""
+
+    slots: tuple[int, ...]
+    """Shank of each track in the order of the layout, the first one 0: (0, 1, 3) when the third is missing."""
+    scale: float
+    """Distances drawn over distances of the probe: below 1 where the tissue has shrunk."""
+    residual_um: float
+    """Root mean square distance of the tracks from their places, in the plane of the probe and out of it."""
+
+
+def fit_pitch(
+    layout: ShankLayout,
+    *,
+    pitch_um: float = PITCH_UM,
+    shanks: int = SHANKS,
+    scale: tuple[float, float] = USUAL.scale,
+) -> PitchFit | None:
+    """How well tracks agree with shanks at equal distances; None when there are more tracks than shanks.
+
+    Args:
+        layout: The tracks.
+        pitch_um: Distance of neighbouring shanks.
+        shanks: How many the probe has; tracks may be fewer.
+        scale: Least and largest; the same number twice where the brain's scale is known.
+    """
+    n = len(layout.order)
+    if n > shanks:
+        return None
+    placed = layout.position_um[list(layout.order)]
+    off_plane = float(np.mean(layout.out_of_plane_um**2))
+    fits = []
+    for rest in combinations(range(1, shanks), n - 1):
+        slots = (0, *rest)
+        ideal = pitch_um * (np.array(slots) - np.mean(slots))
+        fitted = float(np.clip((placed @ ideal) / (ideal @ ideal), *scale))
+        residual = float(np.sqrt(np.mean((placed - fitted * ideal) ** 2) + off_plane))
+        fits.append(PitchFit(slots, fitted, residual))
+    # Of equally good ones the more usual scale, e.g. for two tracks that fit neighbours and others alike.
+    return min(fits, key=lambda fit: (round(fit.residual_um, 6), abs(np.log(fit.scale))))
+
+
+def looks_like_shanks(layout: ShankLayout, fit: PitchFit | None, limits: ShankLimits = USUAL) -> bool:
+    """Whether tracks could be shanks of one probe: parallel, in their places, tips at one depth."""
+    return (
+        fit is not None
+        and layout.largest_angle_deg <= limits.parallel_deg
+        and fit.residual_um <= limits.off_place_um
+        and layout.tips_apart_um <= limits.tips_apart_um
+    )
+
+
+# --- candidates among all tracks of a mouse -----------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShankGroup:
+    """Tracks that look like shanks of one probe."""
+
+    tracks: tuple[int, ...]
+    """Their numbers, from one side of the probe to the other; which side is shank 0 is not known."""
+    layout: ShankLayout
+    """Of the tracks in this order."""
+    fit: PitchFit
+
+
+def shank_groups(
+    shapes: Sequence[TrackShape], *, pitch_um: float = PITCH_UM, limits: ShankLimits = USUAL
+) -> tuple[ShankGroup, ...]:
+    """Groups of two to four tracks that look like shanks of one probe, the largest and best first.
+
+    Every track is in one group at most. A group is a candidate, no more: two single-shank probes may stand like that.
+    """
+    found: dict[frozenset[int], ShankGroup] = {}
+    for one, other in combinations(range(len(shapes)), 2):
+        for members in _in_line(shapes, one, other, pitch_um, limits):
+            key = frozenset(members)
+            if key not in found and (group := _group(shapes, members, pitch_um, limits)) is not None:
+                found[key] = group
+    groups: list[ShankGroup] = []
+    taken: set[int] = set()
+    for group in sorted(found.values(), key=lambda group: (-len(group.tracks), group.fit.residual_um)):
+        if taken.isdisjoint(group.tracks):
+            groups.append(group)
+            taken.update(group.tracks)
+    return tuple(groups)
+
+
+def _in_line(
+    shapes: Sequence[TrackShape], one: int, other: int, pitch_um: float, limits: ShankLimits
+) -> Iterator[tuple[int, ...]]:
+    """Sets of tracks at equal steps along the line of two, these taken for any two shanks of one probe."""
+    pair = (shapes[one], shapes[other])
+    if angle_between_deg(pair[0].direction, pair[1].direction) > limits.parallel_deg:
+        return
+    axis = _common_axis(pair)
+    depth_um = _mid_depth_um(pair, axis)
+    start, end = _at_depth(pair, axis, depth_um)
+    apart_um = float(np.linalg.norm(end - start))
+    least, largest = limits.scale
+    steps = [n for n in range(1, SHANKS) if least * n * pitch_um <= apart_um <= largest * n * pitch_um]
+    if not steps:
+        return
+    others = [i for i in range(len(shapes)) if i not in (one, other)]
+    places = _at_depth([shapes[i] for i in others], axis, depth_um)
+    for n in steps:
+        at = {0: one, n: other}
+        for slot in range(n + 1 - SHANKS, SHANKS):
+            if slot not in at and others:
+                gaps_um = np.linalg.norm(places - (start + (end - start) * slot / n), axis=1)
+                if gaps_um.min() <= 2.0 * limits.off_place_um:
+                    at[slot] = others[int(gaps_um.argmin())]
+        for first in range(n + 1 - SHANKS, 1):
+            members = [at[slot] for slot in range(first, first + SHANKS) if slot in at]
+            if len(set(members)) == len(members):
+                yield tuple(members)
+
+
+def _group(
+    shapes: Sequence[TrackShape], members: tuple[int, ...], pitch_um: float, limits: ShankLimits
+) -> ShankGroup | None:
+    order = shank_layout([shapes[i] for i in members]).order
+    tracks = tuple(members[i] for i in order)
+    layout = shank_layout([shapes[i] for i in tracks])
+    fit = fit_pitch(layout, pitch_um=pitch_um, scale=limits.scale)
+    return ShankGroup(tracks, layout, fit) if fit is not None and looks_like_shanks(layout, fit, limits) else None
+
+
+def tissue_scale(groups: Sequence[ShankGroup]) -> float | None:
+    """The brain's scale as its multi-shank probes show it, each weighed by its width; None without any."""
+    widths = np.array([np.ptp(group.fit.slots) for group in groups], dtype=np.float64)
+    if not len(widths):
+        return None
+    return float(np.average([group.fit.scale for group in groups], weights=widths))
