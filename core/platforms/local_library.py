@@ -39,8 +39,7 @@ class LocalLibrary:
     """Reads the assets and saved states of a library folder. Implements `AssetReader`."""
 
     name = "this machine"
-    launch_refusal = ""
-    connections = 0
+    launch_refusal, connections = "", 0
 
     def __init__(self, library: Path, data: Path | None = None) -> None:
         self.library = library.absolute()

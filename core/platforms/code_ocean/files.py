@@ -269,7 +269,7 @@ def _read(door: _Door, bucket: str, key: str, limit: int, where: str) -> bytes:
     answer = None if door.quick is None else door.quick.get(bucket, key, signed=door.signed)
     if answer is not None and answer.status != 200:
         raise _sorted_error(answer.code, answer.status, where)
-    if answer is not None and answer.size is not None:
+    if answer is not None:
         try:
             return _bounded(answer.raw, answer.size, limit, where)
         except _BROKEN:
@@ -277,7 +277,7 @@ def _read(door: _Door, bucket: str, key: str, limit: int, where: str) -> bytes:
     for tried in range(1, TRIES + 1):
         told = door.client.get_object(Bucket=bucket, Key=key)
         try:
-            return _bounded(told["Body"], told["ContentLength"], limit, where)
+            return _bounded(told["Body"], told.get("ContentLength"), limit, where)
         except _BROKEN:
             # boto3 repeats requests, but not a body that is torn in the middle.
             if tried == TRIES:
@@ -285,24 +285,23 @@ def _read(door: _Door, bucket: str, key: str, limit: int, where: str) -> bytes:
     raise AssertionError("unreachable")
 
 
-def _bounded(body: Any, size: int, limit: int, where: str) -> bytes:  # noqa: ANN401 - boto3 has no types
+def _bounded(body: Any, size: int | None, limit: int, where: str) -> bytes:  # noqa: ANN401 - boto3 has no types
     """A body of at most so many bytes, whole; closed in any case."""
-    began_s, parts = time.monotonic(), []
+    began_s, data = time.monotonic(), bytearray()
     try:
-        if size > limit:
-            told = f"it has {size} bytes, more than {limit}"
-            raise PlatformError(told, where=where, cure="It is larger than such a file can be.")
-        while part := body.read(_CHUNK):
-            parts.append(part)
+        while (size or len(data)) <= limit and (part := body.read(_CHUNK)):
+            data += part
             if time.monotonic() - began_s > _BODY_S:
                 told = f"it did not come whole within {_BODY_S:g} s"
                 raise UnavailableError(told, where=where, cure="Try again later.")
     finally:
         body.close()
-    data = b"".join(parts)
-    if len(data) != size:
+    if max(size or 0, len(data)) > limit:
+        told = f"it has {size or 'many'} bytes, more than {limit}"
+        raise PlatformError(told, where=where, cure="It is larger than such a file can be.")
+    if size is not None and len(data) != size:
         raise ConnectionResetError("the body ends early")  # urllib3 does not always say so
-    return data
+    return bytes(data)
 
 
 class _DeniedError(AccessError):
