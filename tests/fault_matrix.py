@@ -141,6 +141,8 @@ class Endpoint:
     prepare: Callable[[Bench], None] = _nothing
     is_cancelled: bool = False
     """The job runs until a person cancels it."""
+    is_needed: bool = True
+    """The job cannot go on without it; names, shares and logs are helps for people."""
 
     @property
     def words(self) -> str:
@@ -151,7 +153,7 @@ ENDPOINTS = (
     Endpoint("POST", "data_assets/search", _doubt_an_asset),
     Endpoint("POST", "data_assets"),
     Endpoint("GET", "data_assets/{id}"),
-    Endpoint("POST", "data_assets/{id}/permissions"),
+    Endpoint("POST", "data_assets/{id}/permissions", is_needed=False),
     Endpoint("POST", "data_assets/{id}/files"),
     Endpoint("GET", "data_assets/{id}/files/urls"),
     Endpoint("GET", "capsules/{id}"),
@@ -159,10 +161,10 @@ ENDPOINTS = (
     Endpoint("GET", "capsules/{id}/computations", _doubt_a_run),
     Endpoint("POST", "computations"),
     Endpoint("GET", "computations/{id}", _list_late),
-    Endpoint("PATCH", "computations/{id}"),
+    Endpoint("PATCH", "computations/{id}", is_needed=False),
     Endpoint("DELETE", "computations/{id}", _hang, is_cancelled=True),
     Endpoint("POST", "computations/{id}/results"),
-    Endpoint("GET", "computations/{id}/results/urls"),
+    Endpoint("GET", "computations/{id}/results/urls", is_needed=False),
 )
 
 
@@ -319,8 +321,11 @@ def faults_of(case: Case, token: str) -> list[str]:
     elif sum(number for what, number in case.effects.items() if what.startswith("run")) != 1:
         found.append(f"its effects are {dict(case.effects)}")
     during = case.during
-    if case.answer in ("401", "403") and during.state is JobState.FAILED:
-        found.append("a refused token failed the job")
+    if case.answer in ("401", "403"):
+        if during.state is JobState.FAILED:
+            found.append("a refused token failed the job")
+        if case.endpoint.is_needed and case.met > 1 and "refuses us" not in case.banner:
+            found.append(f"nobody is told that the token is refused: {case.banner!r}")
     if during.state is JobState.FAILED and not during.error:
         found.append("it failed without a word")
     is_told = during.error or any(event.what == "in doubt" for event in during.events)

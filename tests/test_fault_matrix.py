@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 
 import pytest
 
-from tests.fault_matrix import ENDPOINTS, cases_of, go_through
+from core.errors import UnclearError
+from tests.code_ocean_jobs import bench
+from tests.fault_matrix import ENDPOINTS, Elsewhere, SteeredApi, cases_of, faults_of, go_through, run_case
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.words)
@@ -20,3 +23,21 @@ def test_every_wrong_answer_of(endpoint, tmp_path, capsys):
 def test_the_matrix_is_whole():
     assert len({endpoint.words for endpoint in ENDPOINTS}) == 15
     assert sum(len(cases_of(endpoint)) for endpoint in ENDPOINTS) >= 15 * 22
+
+
+class HastyApi(SteeredApi):
+    """Repeats what was not confirmed, as HTTP libraries can be told to."""
+
+    def effect(self, method, path, **more):
+        try:
+            return super().effect(method, path, **more)
+        except UnclearError:
+            return super().effect(method, path, **more)
+
+
+@pytest.mark.parametrize("words", ["POST data_assets", "POST computations"])
+def test_the_matrix_sees_what_is_made_twice(tmp_path, words):
+    [endpoint] = [endpoint for endpoint in ENDPOINTS if endpoint.words == words]
+    with closing(Elsewhere()) as elsewhere, bench(tmp_path / "data", api=HastyApi) as jobs:
+        case = run_case(jobs, jobs.api, elsewhere, endpoint, "reset_after", 1)
+        assert any("2 times" in fault for fault in faults_of(case, jobs.fake.token))
