@@ -1,6 +1,6 @@
 # One command per chore. Everything lives in .venv and .build; nothing outside the checkout is touched
 # (but Debian's chromium, which `make test` installs when root and missing).
-.PHONY: setup setup-test demo test quick bench pictures lint format docs lock clean
+.PHONY: setup setup-test demo test quick campaign bench pictures lint format docs lock clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -38,6 +38,9 @@ test: lint ## every gate and every test, the browser's too
 
 quick: setup-test ## the tests without browser and kill campaigns
 	$(BIN)/pytest -m "not browser and not slow"
+
+campaign: setup-test ## the large forms of the counting tests, hours long; CAMPAIGN="--seed 7 days" picks
+	$(BIN)/python -m tests.campaign $(CAMPAIGN)
 
 bench: setup-test ## print the figures of docs/architecture.md
 	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/python -m tests.bench

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
 import gc
 import itertools
-import multiprocessing
-import os
 import random
 import sys
 import time
@@ -37,6 +34,7 @@ from tests.protocol_simulation import (
     Tally,
     World,
 )
+from tests.side_by_side import side_by_side
 
 # --- random days --------------------------------------------------------------------------------
 
@@ -121,16 +119,6 @@ def _batch(seed: int, first: int, jobs: int, rules: Rules) -> Tally:
         tally.note(random_world(seed, number, rules), f"seed {seed} job {number}")
     gc.enable()
     return tally
-
-
-def side_by_side[T](work: Callable[..., T], tasks: list[tuple[object, ...]]) -> Iterator[T]:
-    """The results of some work as they come, on every core."""
-    with multiprocessing.get_context("spawn").Pool(min(len(tasks), os.cpu_count() or 1)) as pool:
-        yield from pool.imap_unordered(functools.partial(_apply, work), tasks)
-
-
-def _apply[T](work: Callable[..., T], task: tuple[object, ...]) -> T:
-    return work(*task)
 
 
 def random_days(jobs: int, seed: int, rules: Rules = RULES, say: Callable[[Tally], object] = lambda _: None) -> Tally:
@@ -290,7 +278,8 @@ def main() -> int:
         script = RandomScript(options.seed * 10**9 + options.only)
         world = World(script, person_s=script.cancel_s, story=[])
         world.run()
-        sys.stdout.write("\n".join([*world.story, *(f"{e.at} {e.what}: {e.detail}" for e in world.record.events)]) + "\n")
+        events = (f"{event.at} {event.what}: {event.detail}" for event in world.record.events)
+        sys.stdout.write("\n".join([*(world.story or ()), *events]) + "\n")
         return 0
     began = time.monotonic()
     tally = random_days(options.jobs, options.seed)

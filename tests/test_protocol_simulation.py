@@ -9,12 +9,12 @@ import time
 import pytest
 
 from core.errors import StoreBusyError
-from core.platforms.base import SettlePolicy
 from jobs.records import JobState, Phase, Step
-from tests import simulated_days
-from tests.protocol_simulation import COSTLY, EFFECTS, HOUR_S, MINUTE_S, POLICY, Fate, Tally, World
+from tests.protocol_simulation import COSTLY, HOUR_S, MINUTE_S, Fate, World
 from tests.simulated_days import WRONG, PathScript, Plan, every_path, random_days
 from tests.trial import Trial
+
+SEED = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
 
 
 def say(words: str) -> None:
@@ -89,3 +89,43 @@ def test_a_full_disk_and_a_failed_look_do_not_send_twice():
         trial.clock.s += 5.0
     assert trial.job.state is JobState.SUCCEEDED
     assert trial.made(trial.job)["run"] == 1
+
+
+# --- all of it ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_path_of_one_trouble_and_two_deaths():
+    """Each effect, with each answer, shown in each way, the worker dying at each point and at each later one."""
+    began = time.monotonic()
+    tally, longest_s = every_path()
+    say(f"every path: {tally.line()}; the longest took {longest_s / HOUR_S:.1f} h, {time.monotonic() - began:.0f} s")
+    assert tally.jobs > 40_000
+    assert (tally.doubled, tally.lost, tally.orphans) == (0, 0, 0), tally.wrong
+    assert set(tally.ends) == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.NEEDS_YOU}
+    assert longest_s < 12 * HOUR_S
+    # The window of inputs is shorter than the latest effects: a second one is made, and hurts nobody.
+    assert tally.surplus > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_hundred_thousand_jobs_on_bad_days():
+    began = time.monotonic()
+    tally = random_days(100_000, SEED)
+    say(f"random days: {tally.line()}, seed {SEED}, {time.monotonic() - began:.0f} s")
+    assert tally.jobs == 100_000
+    assert (tally.doubled, tally.lost, tally.orphans) == (0, 0, 0), tally.wrong
+    assert tally.asked < tally.jobs / 20
+    assert tally.settled > tally.jobs / 10
+    assert tally.crashes > tally.jobs / 2
+    assert {JobState.SUCCEEDED, JobState.CANCELLED, JobState.REFUSED} <= set(tally.ends)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_rules_double_on_the_same_days(name):
+    """The controls: a simulation that does not see these sees nothing."""
+    tally = random_days(2_000, SEED, WRONG[name])
+    say(f"{name}: {tally.line()}, seed {SEED}")
+    assert tally.doubled >= 3

@@ -1,0 +1,91 @@
+"""The large forms of the tests that count: `python -m tests.campaign --seed 7 [NAME ...]`, or `make campaign`.
+
+Each campaign prints how far it is, then one line with its counts and its seed; the exit status is 1 when one found
+anything wrong. A campaign is a function of a seed and a way to tell; a new one takes its place in `CAMPAIGNS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.power_cut import cut_power
+from tests.simulated_days import every_path, random_days
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a campaign has counted, in one line, and what was wrong."""
+
+    line: str
+    wrong: list[str]
+
+
+Tell = Callable[[str], object]
+
+
+def paths(seed: int, tell: Tell) -> Found:
+    """Every path of the launch protocol with one trouble and two deaths. Nothing in it is random."""
+    tally, _ = every_path()
+    return Found(tally.line(), tally.wrong)
+
+
+def days(seed: int, tell: Tell, jobs: int = 10_000_000) -> Found:
+    """Ten million simulated jobs on bad days."""
+    tally = random_days(jobs, seed, say=lambda so_far: tell(so_far.line()))
+    return Found(tally.line(), tally.wrong)
+
+
+def power(seed: int, tell: Tell, states: int = 10_000) -> Found:
+    """Ten thousand states of the queue's disk after a cut of the power."""
+    with tempfile.TemporaryDirectory() as folder:
+        cuts = cut_power(Path(folder), states, seed, say=lambda so_far: tell(so_far.line()))
+    return Found(cuts.line(), cuts.wrong)
+
+
+CAMPAIGNS: dict[str, Callable[[int, Tell], Found]] = {"paths": paths, "power": power, "days": days}
+_TELL_EVERY_S = 30.0
+
+
+def _teller() -> Tell:
+    """Prints at most every half minute."""
+    told_s = time.monotonic()
+
+    def tell(words: str) -> None:
+        nonlocal told_s
+        if time.monotonic() - told_s >= _TELL_EVERY_S:
+            told_s = time.monotonic()
+            sys.stdout.write(f"    {words}\n")
+            sys.stdout.flush()
+
+    return tell
+
+
+def main() -> int:
+    """Run the campaigns that are named, or all."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CAMPAIGNS)}; all when none is named")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    options = parser.parse_args()
+    unknown = set(options.names) - CAMPAIGNS.keys()
+    if unknown:
+        parser.error(f"there is no campaign {', '.join(sorted(unknown))}")
+    failed = False
+    for name in options.names or CAMPAIGNS:
+        began = time.monotonic()
+        found = CAMPAIGNS[name](options.seed, _teller())
+        failed = failed or bool(found.wrong)
+        line = f"{name}: {found.line}, seed {options.seed}, {time.monotonic() - began:.0f} s"
+        sys.stdout.write("\n".join([line, *(f"    {words}" for words in found.wrong)]) + "\n")
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
