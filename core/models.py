@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contacts import RecordedContact
+from core.targets import Target as Target
 
 Points = NDArray[np.float64]
 """An (n, 3) or (n, rank) float64 array; the variable's name says frame and unit."""
@@ -246,19 +247,6 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where a probe was meant to go, from session.json or acquisition.json."""
-
-    probe: str
-    structure: str
-    angles_deg: dict[str, float] = field(default_factory=dict)
-    """arc, module, rotation when known."""
-    manipulator_um: dict[str, float] = field(default_factory=dict)
-    """x, y, z (or axis names of the file) when known."""
-    notes: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Recording:
     """One ephys recording with its raw asset and every sorting."""
 
@@ -280,6 +268,11 @@ class Recording:
     """Full raw stream names: `Record Node 104#Neuropix-PXI-100.ProbeA-AP`."""
     targets: tuple[Target, ...] = ()
     problems: tuple[Problem, ...] = ()
+    blocks: int | None = None
+    """Experiments of Open Ephys in it: each start of the acquisition makes one. None when unknown."""
+    session_file: str = ""
+    """The file that targets, length and notes were read from; "" when there is none."""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +330,8 @@ class Subject:
     gathered: datetime | None = None
     platform_id: str = ""
     """Which platform of that name, e.g. which library of this machine; "" when that is not known."""
+    converted: tuple[Asset, ...] = ()
+    """Results of earlier conversions that were found among its assets, oldest first."""
 
     def recording(self, name: str) -> Recording | None:
         """The recording of this exact name."""
