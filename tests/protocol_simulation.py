@@ -267,7 +267,8 @@ class World:
         self.record = record.changed(rev=record.rev + 1)
         if record.state is not before.state and record.state in (JobState.NEEDS_YOU, JobState.FAILED):
             self.script.called(self)
-        self.tell(f"written {record.state} {record.step} {record.phase}")
+        if self.story is not None:
+            self.tell(f"written {record.state} {record.step} {record.phase}")
         return self.record
 
     def tell(self, words: str) -> None:
@@ -368,12 +369,13 @@ class World:
         for _ in range(self.rules.posts):
             fate = self.script.fate(record.step)
             reply = REPLIES[fate.reply]
-            thing = Thing(f"{record.step}-{len(self.things)}", record.step, inf, inf)
+            thing = Thing(f"{record.step.value}-{len(self.things)}", record.step, inf, inf)
             if fate.made:
                 self.things.append(thing)
                 thing.made_s = self.s + (reply.takes_s + fate.late_s if fate.late_s else 0.0)
                 thing.shown_s = thing.made_s + fate.lag_s
-            self.tell(f"POST {record.step}: {fate}")
+            if self.story is not None:
+                self.tell(f"POST {record.step}: {fate}")
             self.crash_at("sent")
             self.pass_time(reply.takes_s)
             if reply.error is None:
