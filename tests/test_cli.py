@@ -1,4 +1,4 @@
-"""The command line, run as people run it: in a process of its own."""
+"""The command line; a launch also as people run it, in a process of its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.sample import write_sample
+from dashboard.cli import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,29 +24,48 @@ def sample(tmp_path_factory):
 
 
 @pytest.fixture
-def trackmapper(sample, tmp_path):
-    """Runs `trackmapper ...`; returns (exit code, answer or text, messages)."""
+def environment(sample, tmp_path):
+    """What a person has set."""
+    return {
+        "TRACKMAPPER_LIBRARY": str(sample.library),
+        "TRACKMAPPER_DATA": str(tmp_path / "data"),
+        "TRACKMAPPER_USER": "ana",
+        "TRACKMAPPER_POLL_SECONDS": "0.2",
+    }
 
-    def run(*arguments, stdin=None, **environment):
+
+@pytest.fixture
+def trackmapper(environment, monkeypatch, capsys):
+    """Runs `trackmapper ...` in this process; returns (exit code, answer or text, messages)."""
+
+    def run(*arguments, stdin="", **more):
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for name, value in {**environment, **more}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+            try:
+                code = main([*map(str, arguments)])
+            except SystemExit as bad_use:
+                code = bad_use.code
+        told = capsys.readouterr()
+        assert "Traceback" not in told.err
+        return code, json.loads(told.out) if "--json" in arguments and told.out else told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def in_a_process(environment):
+    """The same in a process of its own, as people run it."""
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "dashboard.cli", *map(str, arguments)]
         done = subprocess.run(
-            [sys.executable, "-m", "dashboard.cli", *map(str, arguments)],
-            cwd=ROOT,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=180,
-            env={
-                **os.environ,
-                "TRACKMAPPER_LIBRARY": str(sample.library),
-                "TRACKMAPPER_DATA": str(tmp_path / "data"),
-                "TRACKMAPPER_USER": "ana",
-                "TRACKMAPPER_POLL_SECONDS": "0.2",
-                **environment,
-            },
+            command, cwd=ROOT, capture_output=True, text=True, timeout=180, env={**os.environ, **environment}
         )
         assert "Traceback" not in done.stderr
-        out = json.loads(done.stdout) if "--json" in arguments and done.stdout else done.stdout
-        return done.returncode, out, done.stderr
+        return done.returncode, json.loads(done.stdout), done.stderr
 
     return run
 
@@ -146,10 +166,10 @@ def test_a_track_used_twice_is_refused_before_launch(trackmapper, true_pairs, tm
     assert answer["jobs"] == []
 
 
-def test_a_launch_ends_counted_and_a_second_press_finds_it(trackmapper, true_pairs):
+def test_a_launch_ends_counted_and_a_second_press_finds_it(trackmapper, in_a_process, true_pairs):
     pair = min(true_pairs, key=lambda p: len(p.manifest.read_text()))
     launch = ("launch", "--state", pair.path, "--manifest", pair.manifest, "--json")
-    code, done, messages = trackmapper(*launch, "--wait")
+    code, done, messages = in_a_process(*launch, "--wait")
     assert code == 0, messages
     assert done["state"] == "succeeded"
     assert done["coverage"]["asked"] == done["coverage"]["delivered"] == len(done["coverage"]["rows"]) > 0
