@@ -7,6 +7,7 @@ anything wrong. A campaign is a function of a seed and a way to tell; a new one 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.code_ocean_campaign import CONTROLS
+from tests.kills import ledger_of
 from tests.power_cut import cut_power
 from tests.simulated_days import every_path, random_days
 
@@ -49,7 +52,26 @@ def power(seed: int, tell: Tell, states: int = 10_000) -> Found:
     return Found(cuts.line(), cuts.wrong)
 
 
-CAMPAIGNS: dict[str, Callable[[int, Tell], Found]] = {"paths": paths, "power": power, "days": days}
+def kills(seed: int, tell: Tell, jobs: int = 1000) -> Found:
+    """A thousand jobs, 1,200 kills and 120 stops on a Code Ocean that loses answers; then the controls."""
+    lines: list[str] = []
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        many = {"jobs": jobs, "kills": jobs * 6 // 5, "stops": jobs * 12 // 100}
+        few = {"jobs": 30, "kills": 10, "stops": 0}
+        for control in ("", *CONTROLS):
+            options = {**few, "control": control} if control else many
+            code, ledger = ledger_of("tests.code_ocean_campaign", Path(folder) / (control or "main"), seed, **options)
+            tell(json.dumps(ledger))
+            lines.append(json.dumps(ledger))
+            if control and not code:
+                wrong.append(f"the control {control} made nothing twice: the campaign could not see it")
+            elif code and not control:
+                wrong += [*ledger["wrong"], *ledger["store"]]
+    return Found("; ".join(lines), wrong)
+
+
+CAMPAIGNS: dict[str, Callable[[int, Tell], Found]] = {"paths": paths, "power": power, "days": days, "kills": kills}
 _TELL_EVERY_S = 30.0
 
 

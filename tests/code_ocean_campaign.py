@@ -229,8 +229,9 @@ class Campaign(Kills):
         """Two people launch one more mapping at once; who is killed meanwhile presses again."""
         self.pressed += 1
         # Names of results hold a time to the second, and one second has room for few launches.
-        given = (self.settings, self.plan(self.pressed)), datetime.now(UTC) + timedelta(seconds=self.pressed)
-        people = {user: self.fork.Process(target=press, args=(*given[0], user, given[1])) for user in ("ana", "ben")}
+        now = datetime.now(UTC) + timedelta(seconds=self.pressed)
+        presses = {user: (self.settings, self.plan(self.pressed), user, now) for user in ("ana", "ben")}
+        people = {user: self.fork.Process(target=press, args=told) for user, told in presses.items()}
         for process in people.values():
             process.start()
         if sum(self.killed.values()) < self.kills and self.random.random() < 0.4:
@@ -242,7 +243,7 @@ class Campaign(Kills):
         for user, process in people.items():
             process.join()
             if process.exitcode:
-                press(*given[0], user, given[1])
+                press(*presses[user])
 
     # --- killing --------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import multiprocessing
 import os
 import random
@@ -156,6 +157,21 @@ class Kills:
         while page := self.store.newest(100, before=records[-1].id if records else None):
             records += page
         return records
+
+
+def ledger_of(module: str, folder: Path, seed: int, **options: object) -> tuple[int, dict[str, Any]]:
+    """Run a campaign as a process of its own; its exit code and its ledger.
+
+    Raises:
+        AssertionError: it ended without a ledger.
+    """
+    command = [sys.executable, "-m", module, str(folder), "--seed", str(seed)]
+    for name, value in options.items():
+        command += [f"--{name}", str(value)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if not done.stdout:
+        raise AssertionError(f"seed {seed}: {done.stderr[-3000:]}")
+    return done.returncode, json.loads(done.stdout)
 
 
 def gone(worker: Worker, patience_s: float | None = None) -> None:

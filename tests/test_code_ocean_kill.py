@@ -5,28 +5,21 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.code_ocean_campaign import CONTROLS
+from tests.kills import ledger_of
 
-ROOT = Path(__file__).parents[1]
 SEED = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def campaign(folder, **options):
-    """Run a campaign; its exit code and its ledger."""
-    command = [sys.executable, "-m", "tests.code_ocean_campaign", str(folder), "--seed", str(SEED)]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    os.write(1, f"\nCode Ocean campaign: {done.stdout}".encode())
-    assert done.stdout, f"seed {SEED}: {done.stderr[-3000:]}"
-    return done.returncode, json.loads(done.stdout)
+    """Run a campaign and show its line; its exit code and its ledger."""
+    code, ledger = ledger_of("tests.code_ocean_campaign", folder, SEED, **options)
+    os.write(1, f"\nCode Ocean campaign: {json.dumps(ledger)}\n".encode())
+    return code, ledger
 
 
 def test_a_hundred_jobs_and_two_hundred_kills_lose_and_double_nothing(tmp_path):
