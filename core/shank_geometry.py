@@ -16,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from core.models import Points
-from core.track_geometry import TrackShape, angle_between_deg
+from core.track_geometry import TrackShape
 
 PITCH_UM = 250.0
 """Distance of neighbouring shanks on every four-shank Neuropixels probe."""
@@ -87,9 +87,58 @@ def shank_layout(shapes: Sequence[TrackShape]) -> ShankLayout:
     """
     if len(shapes) < 2:
         raise ValueError("a layout needs two tracks")
-    axis = _common_axis(shapes)
-    tips = np.array([shape.tip_um @ axis for shape in shapes])
-    places = _at_depth(shapes, axis, _mid_depth_um(shapes, axis))
+    return _layout(_Stretches.of(shapes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stretches:
+    """n tracks as arrays, (n, 3) each."""
+
+    entry_um: Points
+    tip_um: Points
+    direction: Points
+
+    @classmethod
+    def of(cls, shapes: Sequence[TrackShape]) -> _Stretches:
+        return cls(
+            np.array([shape.entry_um for shape in shapes]).reshape(-1, 3),
+            np.array([shape.tip_um for shape in shapes]).reshape(-1, 3),
+            np.array([shape.direction for shape in shapes]).reshape(-1, 3),
+        )
+
+    def take(self, which: Sequence[int]) -> _Stretches:
+        rows = list(which)
+        return _Stretches(self.entry_um[rows], self.tip_um[rows], self.direction[rows])
+
+    def common_axis(self) -> Points:
+        """(3,) the direction that the tracks share, pointing down with most of them."""
+        axis = np.linalg.svd(self.direction, full_matrices=False)[2][0]
+        return np.asarray(axis if (self.direction @ axis).sum() >= 0 else -axis)
+
+    def mid_depth_um(self, axis: Points) -> float:
+        """Halfway down the stretch that all of them share, along the axis from the origin."""
+        ends = self.entry_um @ axis, self.tip_um @ axis
+        return float(np.minimum(*ends).max() + np.maximum(*ends).min()) / 2.0
+
+    def at_depth(self, axis: Points, depth_um: float) -> Points:
+        """(n, 3) where the tracks pass the plane at right angles to the axis at a place along it."""
+        middle = (self.entry_um + self.tip_um) / 2.0
+        slope = self.direction @ axis
+        # A track that lies across the others never passes that plane: it is taken at its own middle.
+        crosses = np.abs(slope) > 0.1
+        way = np.where(crosses[:, None], self.direction / np.where(crosses, slope, 1.0)[:, None], axis)
+        return np.asarray(middle + (depth_um - middle @ axis)[:, None] * way)
+
+    def angles_deg(self) -> Points:
+        """(n, n) angles between the tracks, 0 to 90."""
+        across = np.linalg.norm(np.cross(self.direction[:, None], self.direction[None]), axis=2)
+        return np.asarray(np.degrees(np.arctan2(across, np.abs(self.direction @ self.direction.T))))
+
+
+def _layout(tracks: _Stretches) -> ShankLayout:
+    axis = tracks.common_axis()
+    tips = tracks.tip_um @ axis
+    places = tracks.at_depth(axis, tracks.mid_depth_um(axis))
     middle = places.mean(axis=0)
     offsets = places - middle
     across = np.linalg.svd(offsets, full_matrices=False)[2][0]
@@ -109,33 +158,8 @@ def shank_layout(shapes: Sequence[TrackShape]) -> ShankLayout:
         tip_um=tips - tips.mean(),
         order=tuple(int(i) for i in order),
         spacing_um=np.diff(position[order]),
-        angle_deg=np.array([[angle_between_deg(a.direction, b.direction) for b in shapes] for a in shapes]),
+        angle_deg=tracks.angles_deg(),
     )
-
-
-def _common_axis(shapes: Sequence[TrackShape]) -> Points:
-    """(3,) the direction that the tracks share, pointing down with most of them."""
-    directions = np.array([shape.direction for shape in shapes])
-    axis = np.linalg.svd(directions, full_matrices=False)[2][0]
-    return np.asarray(axis if (directions @ axis).sum() >= 0 else -axis)
-
-
-def _mid_depth_um(shapes: Sequence[TrackShape], axis: Points) -> float:
-    """Halfway down the stretch that the tracks share, along the axis from the origin."""
-    ends = np.sort([[shape.entry_um @ axis, shape.tip_um @ axis] for shape in shapes], axis=1)
-    return float(ends[:, 0].max() + ends[:, 1].min()) / 2.0
-
-
-def _at_depth(shapes: Sequence[TrackShape], axis: Points, depth_um: float) -> Points:
-    """(n, 3) where the tracks pass the plane at right angles to the axis at a place along it."""
-    places = []
-    for shape in shapes:
-        middle = shape.middle_um
-        slope = float(shape.direction @ axis)
-        # A track that lies across the others never passes that plane: it is taken at its own middle.
-        way = shape.direction / slope if abs(slope) > 0.1 else axis
-        places.append(middle + (depth_um - float(middle @ axis)) * way)
-    return np.array(places)
 
 
 def _any_across(axis: Points) -> Points:
@@ -156,6 +180,8 @@ class PitchFit:
     """Distances drawn over distances of the probe: below 1 where the tissue has shrunk."""
     residual_um: float
     """Root mean square distance of the tracks from their places, in the plane of the probe and out of it."""
+    pitch_um: float
+    """Distance of neighbouring shanks that was compared with."""
 
 
 def fit_pitch(
@@ -184,15 +210,22 @@ def fit_pitch(
         ideal = pitch_um * (np.array(slots) - np.mean(slots))
         fitted = float(np.clip((placed @ ideal) / (ideal @ ideal), *scale))
         residual = float(np.sqrt(np.mean((placed - fitted * ideal) ** 2) + off_plane))
-        fits.append(PitchFit(slots, fitted, residual))
+        fits.append(PitchFit(slots, fitted, residual, pitch_um))
     # Of equally good ones the more usual scale, e.g. for two tracks that fit neighbours and others alike.
     return min(fits, key=lambda fit: (round(fit.residual_um, 6), abs(np.log(fit.scale))))
 
 
 def looks_like_shanks(layout: ShankLayout, fit: PitchFit | None, limits: ShankLimits = USUAL) -> bool:
     """Whether tracks could be shanks of one probe: parallel, in their places, tips at one depth."""
+    if fit is None:
+        return False
+    # Two tracks agree with any scale, so their distance itself must be possible.
+    steps_um = np.diff(fit.slots) * fit.pitch_um
+    slack_um = limits.off_place_um / 2.0
+    least, largest = (steps_um * bound for bound in limits.scale)
+    possible = (layout.spacing_um >= least - slack_um) & (layout.spacing_um <= largest + slack_um)
     return (
-        fit is not None
+        bool(possible.all())
         and layout.largest_angle_deg <= limits.parallel_deg
         and fit.residual_um <= limits.off_place_um
         and layout.tips_apart_um <= limits.tips_apart_um
@@ -220,15 +253,17 @@ def shank_groups(
 
     Every track is in one group at most. A group is a candidate, no more: two single-shank probes may stand like that.
     """
-    found: dict[frozenset[int], ShankGroup] = {}
-    for one, other in combinations(range(len(shapes)), 2):
-        for members in _in_line(shapes, one, other, pitch_um, limits):
+    tracks = _Stretches.of(shapes)
+    found: dict[frozenset[int], ShankGroup | None] = {}
+    for one, other in np.argwhere(np.triu(tracks.angles_deg() <= limits.parallel_deg, 1)).tolist():
+        for members in _in_line(tracks, one, other, pitch_um, limits):
             key = frozenset(members)
-            if key not in found and (group := _group(shapes, members, pitch_um, limits)) is not None:
-                found[key] = group
+            if key not in found:
+                found[key] = _group(tracks, members, pitch_um, limits)
     groups: list[ShankGroup] = []
     taken: set[int] = set()
-    for group in sorted(found.values(), key=lambda group: (-len(group.tracks), group.fit.residual_um)):
+    candidates = (group for group in found.values() if group is not None)
+    for group in sorted(candidates, key=lambda group: (-len(group.tracks), group.fit.residual_um)):
         if taken.isdisjoint(group.tracks):
             groups.append(group)
             taken.update(group.tracks)
@@ -236,43 +271,40 @@ def shank_groups(
 
 
 def _in_line(
-    shapes: Sequence[TrackShape], one: int, other: int, pitch_um: float, limits: ShankLimits
+    tracks: _Stretches, one: int, other: int, pitch_um: float, limits: ShankLimits
 ) -> Iterator[tuple[int, ...]]:
     """Sets of tracks at equal steps along the line of two, these taken for any two shanks of one probe."""
-    pair = (shapes[one], shapes[other])
-    if angle_between_deg(pair[0].direction, pair[1].direction) > limits.parallel_deg:
-        return
-    axis = _common_axis(pair)
-    depth_um = _mid_depth_um(pair, axis)
-    start, end = _at_depth(pair, axis, depth_um)
+    pair = tracks.take([one, other])
+    axis = pair.common_axis()
+    depth_um = pair.mid_depth_um(axis)
+    start, end = pair.at_depth(axis, depth_um)
     apart_um = float(np.linalg.norm(end - start))
     least, largest = limits.scale
     steps = [n for n in range(1, SHANKS) if least * n * pitch_um <= apart_um <= largest * n * pitch_um]
     if not steps:
         return
-    others = [i for i in range(len(shapes)) if i not in (one, other)]
-    places = _at_depth([shapes[i] for i in others], axis, depth_um)
+    places = tracks.at_depth(axis, depth_um)
+    places[[one, other]] = np.inf
     for n in steps:
         at = {0: one, n: other}
         for slot in range(n + 1 - SHANKS, SHANKS):
-            if slot not in at and others:
+            if slot not in at:
                 gaps_um = np.linalg.norm(places - (start + (end - start) * slot / n), axis=1)
                 if gaps_um.min() <= 2.0 * limits.off_place_um:
-                    at[slot] = others[int(gaps_um.argmin())]
+                    at[slot] = int(gaps_um.argmin())
         for first in range(n + 1 - SHANKS, 1):
             members = [at[slot] for slot in range(first, first + SHANKS) if slot in at]
             if len(set(members)) == len(members):
                 yield tuple(members)
 
 
-def _group(
-    shapes: Sequence[TrackShape], members: tuple[int, ...], pitch_um: float, limits: ShankLimits
-) -> ShankGroup | None:
-    order = shank_layout([shapes[i] for i in members]).order
-    tracks = tuple(members[i] for i in order)
-    layout = shank_layout([shapes[i] for i in tracks])
+def _group(tracks: _Stretches, members: tuple[int, ...], pitch_um: float, limits: ShankLimits) -> ShankGroup | None:
+    layout = _layout(tracks.take(members))
     fit = fit_pitch(layout, pitch_um=pitch_um, scale=limits.scale)
-    return ShankGroup(tracks, layout, fit) if fit is not None and looks_like_shanks(layout, fit, limits) else None
+    if fit is None or not looks_like_shanks(layout, fit, limits):
+        return None
+    in_order = tuple(members[i] for i in layout.order)
+    return ShankGroup(in_order, _layout(tracks.take(in_order)), fit)
 
 
 def tissue_scale(groups: Sequence[ShankGroup]) -> float | None:

@@ -171,8 +171,11 @@ def test_real_files_agree_with_probeinterface(file: Path):
     ]
     for probe in ours:
         built = neuropixels_tools.read_openephys_neuropixels(file, probe_name=probe.name)
-        shank_ids = {0} if built.shank_ids is None else {int(shank) for shank in built.shank_ids}
-        assert probe.shanks == tuple(sorted(shank_ids))
+        heights = built.contact_positions[:, 1].tolist()
+        shanks = [0] * len(heights) if built.shank_ids is None else [int(shank) for shank in built.shank_ids]
+        assert probe.shanks == tuple(sorted(set(shanks)))
+        placed = [(contact.shank, contact.y_um) for contact in probe.contacts]
+        assert placed == sorted(zip(shanks, heights, strict=True))
 
 
 OEBIN = {
