@@ -26,6 +26,8 @@ from core.subjects.recordings import better_copy, build_recordings, created_orde
 from core.subjects.sortings import SortingFacts, read_sorting
 from core.subjects.stitched import read_stitched
 
+CONVERTED_NAME = "_ibl-converted_"
+"""In the name of every captured result."""
 SIDE_BY_SIDE = 8
 """Assets read at the same time, where the platform does not bear more."""
 PARTIAL_S = 0.25
@@ -90,7 +92,7 @@ def gather_subject(
     gathered = work.subject_of(results, states)
     gaps = _gaps(subject, reader.name, own, gathered.recordings, gathered.stitched)
     problems += [*_odd_names(found, subject), *_odd_records(own, subject), *lost, *broken, *no_states, *gaps]
-    return replace(gathered, problems=tuple(problems))
+    return replace(gathered, problems=tuple(problems), converted=_converted(found, subject))
 
 
 def _searched(reader: AssetReader, subject: str) -> tuple[Sequence[Asset], list[Problem]]:
@@ -204,6 +206,13 @@ def _pinned_raws(
         elif name is None or (name.platform in _EPHYS_PLATFORMS and name.kind not in ("sorted", "stitched")):
             assets.append(asset)
     return assets, problems
+
+
+def _converted(found: Iterable[Asset], subject: str) -> tuple[Asset, ...]:
+    """Results of earlier conversions, which are named after the brain or the mouse."""
+    named = [asset for asset in found if CONVERTED_NAME in asset.name]
+    own = [asset for asset in named if is_of_subject(asset.name, subject) or asset.name.startswith(f"{subject}_")]
+    return tuple(sorted(own, key=created_order))
 
 
 def _saved_states(reader: AssetReader, subject: str) -> tuple[tuple[SavedState, ...], list[Problem]]:

@@ -35,6 +35,8 @@ class RawFacts:
     """Full names of the probes' streams, both bands."""
     session: SessionFacts = _NO_SESSION
     problems: tuple[Problem, ...] = ()
+    blocks: int | None = None
+    """Experiments of the probes' streams; None when no folder is named by one."""
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -66,13 +68,15 @@ def read_raw(reader: FileReader, asset: Asset) -> RawFacts:
     clipped = f"{base}{_CLIPPED}"
     nodes: tuple[Entry, ...] = ()
     streams: tuple[str, ...] = ()
+    blocks: int | None = None
     try:
         nodes = list_optional(reader, asset, clipped) if _CLIPPED in folders else ()
         first = [f"{clipped}/{node.name}" for node in nodes if node.is_folder][:1]
         settings = [(f"{node}/settings.xml", MAX_BYTES) for node in first]
         read_ahead(reader, asset, [f"{node}/{_RECORDING}" for node in first], settings)
         if _COMPRESSED in folders:
-            streams = _probe_streams(entry.name for entry in reader.list_folder(asset, f"{base}{_COMPRESSED}"))
+            names = [entry.name for entry in reader.list_folder(asset, f"{base}{_COMPRESSED}")]
+            streams, blocks = _probe_streams(names), _blocks(names)
         streams = streams or _streams_of_oebin(reader, asset, clipped, nodes)
     except TrackmapperError as error:
         told = f"The streams of {asset.name} cannot be listed: {error.message}"
@@ -90,7 +94,7 @@ def read_raw(reader: FileReader, asset: Asset) -> RawFacts:
     session = _session(reader, asset, root, problems)
     problems += _other_mouse(reader, asset, root, session, problems)
     session = replace(session, targets=_on_streams(reader, asset, root, session, probes, problems))
-    return RawFacts(asset, True, probes, streams, session, tuple(problems))
+    return RawFacts(asset, True, probes, streams, session, tuple(problems), blocks)
 
 
 def _probes(reader: FileReader, asset: Asset, places: list[str], problems: list[Problem]) -> tuple[Probe, ...]:
@@ -112,6 +116,11 @@ def _probes(reader: FileReader, asset: Asset, places: list[str], problems: list[
 def _probe_streams(names: Iterable[str]) -> tuple[str, ...]:
     parsed = (parse_stream_name(name) for name in names)
     return tuple(dict.fromkeys(stream.full for stream in parsed if stream is not None and stream.is_probe))
+
+
+def _blocks(names: Iterable[str]) -> int | None:
+    parsed = (parse_stream_name(name) for name in names)
+    return len({stream.experiment for stream in parsed if stream and stream.is_probe and stream.experiment}) or None
 
 
 def _streams_of_oebin(reader: FileReader, asset: Asset, clipped: str, nodes: Iterable[Entry]) -> tuple[str, ...]:
@@ -164,7 +173,7 @@ def _other_mouse(
 
 def _session(reader: FileReader, asset: Asset, root: set[str], problems: list[Problem]) -> SessionFacts:
     for path in _session_file(root):
-        return read_session_facts(read_listed(reader, asset, path, problems))
+        return read_session_facts(read_listed(reader, asset, path, problems), path)
     return _NO_SESSION
 
 

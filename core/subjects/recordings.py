@@ -191,6 +191,9 @@ def _recording(base: str, session: _Session) -> Recording:
         streams=() if raw is None else raw.streams,
         targets=() if raw is None else raw.session.targets,
         problems=(*own, *session.problems, *problems),
+        blocks=None if raw is None else raw.blocks,
+        session_file="" if raw is None else raw.session.file,
+        notes=() if raw is None else raw.session.notes,
     )
 
 

@@ -16,6 +16,12 @@ from core.models import Probe, Target
 from core.subjects.asset_files import number_of, object_of, objects, text_of
 
 _UM = {"micrometer": 1.0, "um": 1.0, "millimeter": 1e3, "mm": 1e3, "centimeter": 1e4, "meter": 1e6}
+_CCF_SIZE_UM = {"ml": 11_400.0, "ap": 13_200.0, "dv": 8_000.0}
+_CCF_AXES = {"left_to_right": "ml", "anterior_to_posterior": "ap", "superior_to_inferior": "dv"}
+_CCF_BY_NAME = ("ap", "dv", "ml")
+"""The order of the atlas' own axes, for files that name the atlas and not its axes."""
+_PLACEHOLDER_UM = 100.0
+"""Nobody inserts a probe by less: files that were never filled in hold 0 or 1."""
 _ANGLES = {"arc": "arc_angle", "module": "module_angle", "rotation": "rotation_angle"}
 
 
@@ -29,9 +35,11 @@ class SessionFacts:
     """From the first ephys stream's start to the last one's end; of the whole session when streams have no times."""
     notes: tuple[str, ...] = ()
     """Every note of the session and its streams, as written."""
+    file: str = ""
+    """The file's name; "" when there is none."""
 
 
-def read_session_facts(document: Mapping[str, Any]) -> SessionFacts:
+def read_session_facts(document: Mapping[str, Any], file: str = "") -> SessionFacts:
     """Read a parsed session.json or acquisition.json. What is missing or of another kind is left out."""
     streams = objects(document.get("data_streams"))
     targets = [target for stream in streams for target in _targets(stream)]
@@ -39,7 +47,8 @@ def read_session_facts(document: Mapping[str, Any]) -> SessionFacts:
         subject=text_of(document.get("subject_id")),
         targets=tuple(targets),
         duration_s=_duration_s(document, streams),
-        notes=tuple(note for note in map(text_of, _notes(document, streams)) if note),
+        notes=tuple(dict.fromkeys(note for note in map(text_of, _notes(document, streams)) if note)),
+        file=file,
     )
 
 
@@ -91,6 +100,8 @@ def _targets_v1(module: Mapping[str, Any]) -> Iterator[Target]:
             angles_deg=_angles_deg(module),
             manipulator_um=_in_um(axes, coordinates.get("unit")),
             notes=text_of(module.get("notes")),
+            ccf_um_mlapdv=_ccf_v1(module),
+            depth_um=_depth_v1(module, axes, coordinates.get("unit")),
         )
 
 
@@ -110,7 +121,69 @@ def _targets_v2(configuration: Mapping[str, Any]) -> Iterator[Target]:
             angles_deg=_angles_deg(module),
             manipulator_um=_in_um(axes, system.get("axis_unit")),
             notes=text_of(probe.get("notes")),
+            ccf_um_mlapdv=_ccf_v2(object_of(probe.get("atlas_coordinate"))),
+            depth_um=_depth_v2(probe),
         )
+
+
+def _ccf_v1(module: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    """The last of the targeted coordinates: later ones correct or refine the first."""
+    for coordinates in reversed(objects(module.get("targeted_ccf_coordinates"))):
+        axes = {axis: value for axis in _CCF_SIZE_UM if (value := number_of(coordinates.get(axis))) is not None}
+        if found := _in_ccf(_in_um(axes, coordinates.get("unit"))):
+            return found
+    return None
+
+
+def _ccf_v2(coordinate: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    system = object_of(coordinate.get("coordinate_system"))
+    name = text_of(system.get("name")) or text_of(coordinate.get("coordinate_system_name"))
+    position = coordinate.get("translation")
+    values = [number_of(value) for value in position] if isinstance(position, list) else []
+    axes = [_CCF_AXES.get(text_of(axis.get("direction")).lower(), "") for axis in objects(system.get("axes"))]
+    axes = axes or list(_CCF_BY_NAME)
+    if not name.upper().startswith("CCF") or text_of(system.get("origin")) not in ("", "Origin"):
+        return None  # the same numbers mean another place, e.g. from bregma
+    if len(values) != len(axes):
+        return None
+    told = {axis: value for axis, value in zip(axes, values, strict=True) if value is not None}
+    return _in_ccf(_in_um(told, system.get("axis_unit")))
+
+
+def _in_ccf(axes_um: Mapping[str, float]) -> tuple[float, float, float] | None:
+    """ML, AP, DV when all are there and inside the atlas: a place outside was meant in another frame."""
+    if axes_um.keys() != _CCF_SIZE_UM.keys() or not any(axes_um.values()):
+        return None
+    if any(not 0.0 <= value <= _CCF_SIZE_UM[axis] for axis, value in axes_um.items()):
+        return None
+    return axes_um["ml"], axes_um["ap"], axes_um["dv"]
+
+
+def _depth_v1(module: Mapping[str, Any], axes: Mapping[str, float], unit: object) -> float | None:
+    """How far the manipulator's z is from where it was at the brain's surface."""
+    surface = number_of(module.get("surface_z"))
+    if surface is None or "z" not in axes:
+        return None
+    at_surface = _in_um({"z": surface}, module.get("surface_z_unit") or unit)
+    now = _in_um({"z": axes["z"]}, unit)
+    return _real_depth(abs(now["z"] - at_surface["z"])) if now and at_surface else None
+
+
+def _depth_v2(probe: Mapping[str, Any]) -> float | None:
+    """The depth axis of the probe's own coordinates: how far it went on along itself from its place of entry."""
+    system = object_of(probe.get("coordinate_system"))
+    names = [text_of(axis.get("name")).lower() for axis in objects(system.get("axes"))]
+    for step in objects(probe.get("transform")):
+        position = step.get("translation")
+        if isinstance(position, list) and len(position) == len(names) and "depth" in names:
+            depth = number_of(position[names.index("depth")])
+            depth_um = {} if depth is None else _in_um({"depth": abs(depth)}, system.get("axis_unit"))
+            return _real_depth(depth_um["depth"]) if depth_um else None
+    return None
+
+
+def _real_depth(depth_um: float) -> float | None:
+    return depth_um if depth_um >= _PLACEHOLDER_UM else None
 
 
 def _structure(value: object) -> str:

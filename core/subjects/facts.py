@@ -1,0 +1,217 @@
+"""What is known of a recording and its probes, one fact after the other, in words for its card.
+
+A fact is known, or says where it was looked for. Nothing is asked of the platform here but by the two functions at the
+end, which somebody calls who wants to know more of one recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from core.asset_names import parse_stream_name
+from core.errors import InputError, NotFoundError
+from core.models import Asset, Probe, Recording, Subject, Target
+from core.subjects.asset_files import count_of, number_of, object_of, objects, read_object, text_of
+from core.subjects.reading import FileReader
+from core.zarr_chunks import open_array
+
+_SESSION_FILES = "neither session.json nor acquisition.json"
+_MIDLINE_ML_UM = 5_739.0
+_MAX_BLOCKS, _MAX_SEGMENTS = 20, 50
+_ALIGNMENT = "Probe Alignment for "
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact."""
+
+    name: str
+    words: str
+    """"" when it is not known."""
+    looked_for: str = ""
+    """Where it was looked for, when it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShankSpan:
+    """What was recorded on one shank."""
+
+    shank: int
+    """0-based physical shank."""
+    contacts: int
+    lowest_um: float
+    """Height of the lowest recorded contact above the probe's lowest row of electrodes."""
+    highest_um: float
+
+
+def recorded_spans(probe: Probe) -> tuple[ShankSpan, ...]:
+    """Contacts and heights recorded on each shank, first shank first; () when the contacts are not known."""
+    heights: dict[int, list[float]] = {}
+    for contact in probe.contacts:
+        heights.setdefault(contact.shank, []).append(contact.y_um)
+    return tuple(ShankSpan(shank, len(ys), min(ys), max(ys)) for shank, ys in sorted(heights.items()))
+
+
+def targets_of(recording: Recording, token: str) -> tuple[Target, ...]:
+    """The targets of the probe with this stream token."""
+    return tuple(target for target in recording.targets if target.probe == token)
+
+
+def earlier_results(subject: Subject, recording: Recording) -> tuple[Asset, ...]:
+    """Captured results of earlier conversions of this recording, by their provenance, oldest first."""
+    own = {sorting.asset.id for sorting in recording.sortings} | ({recording.raw.id} if recording.raw else set())
+    return tuple(asset for asset in subject.converted if own & set(asset.provenance_data_assets or ()))
+
+
+def recording_facts(recording: Recording, subject: Subject) -> tuple[Fact, ...]:
+    """What is known of a recording as a whole: length, blocks, notes, whether it was converted before."""
+    raw = recording.raw
+    no_raw = "" if raw else "there is no raw asset"
+    session = _looked_in_session(recording)
+    unsure = sum(asset.provenance_data_assets is None for asset in subject.converted)
+    converted = ", ".join(asset.name for asset in earlier_results(subject, recording))
+    if not converted and not unsure:
+        converted = "not by a result among the mouse's assets"
+    length = "" if recording.duration_s is None else _length(recording.duration_s)
+    blocks = "" if recording.blocks is None else _count(recording.blocks, "block")
+    return (
+        Fact("length", length, f"{session}: no start and end"),
+        Fact("blocks", blocks, no_raw or "no experiment in the names of ecephys_compressed"),
+        Fact("notes", "; ".join(recording.notes), f"{session}: no notes"),
+        Fact("converted before", converted, f"{_count(unsure, 'earlier result')} without provenance"),
+    )
+
+
+def probe_facts(recording: Recording, token: str) -> tuple[Fact, ...]:
+    """What is known of the probe of one stream: its type, what it recorded, where it was meant to go."""
+    probe = next((probe for probe in recording.probes if probe.name == token), None)
+    settings = _looked_in_settings(recording, token)
+    kind = serial = shanks = contacts = ""
+    if probe is not None:
+        known = [words for words in (probe.description, probe.part_number) if words]
+        kind = " · ".join(dict.fromkeys(known))
+        serial = probe.serial
+        shanks = f"{', '.join(str(shank + 1) for shank in probe.shanks)} of {probe.shank_count}"
+        contacts = "; ".join(_span(span, probe) for span in recorded_spans(probe))
+    by_serial = "settings.xml: the probe has none" if probe is not None else settings
+    by_channels = "settings.xml: no positions or numbers of electrodes" if probe is not None else settings
+    targets = targets_of(recording, token)
+    session = _looked_in_session(recording)
+    nowhere = f"{session}: nothing about {token}" if not targets else f"{session}: not told for {token}"
+
+    def told(name: str, words: Callable[[Target], str]) -> Fact:
+        return Fact(name, "; ".join(dict.fromkeys(filter(None, map(words, targets)))), nowhere)
+
+    return (
+        Fact("type", kind, by_serial),
+        Fact("serial number", serial, by_serial),
+        Fact("recorded shanks", shanks, settings),
+        Fact("recorded contacts", contacts, by_channels),
+        told("target", lambda target: target.structure),
+        told("target in the atlas", _atlas_place),
+        told("insertion depth", lambda target: "" if target.depth_um is None else f"{target.depth_um:,.0f} um"),
+        told("angles", lambda target: ", ".join(f"{name} {value:g} deg" for name, value in target.angles_deg.items())),
+        told("manipulator", lambda target: ", ".join(f"{k} {v:,.0f} um" for k, v in target.manipulator_um.items())),
+        told("notes", lambda target: target.notes),
+    )
+
+
+def _looked_in_session(recording: Recording) -> str:
+    if recording.raw is None:
+        return "there is no raw asset"
+    return recording.session_file or f"{_SESSION_FILES} in {recording.raw.name}"
+
+
+def _looked_in_settings(recording: Recording, token: str) -> str:
+    if recording.raw is None:
+        return "there is no raw asset"
+    if not recording.probes:
+        return f"no settings.xml could be read in {recording.raw.name}"
+    return f"settings.xml: no enabled probe has the stream {token}"
+
+
+def _span(span: ShankSpan, probe: Probe) -> str:
+    on = f"shank {span.shank + 1}: " if probe.shank_count > 1 else ""
+    return f"{on}{_count(span.contacts, 'contact')}, {span.lowest_um:,.0f} to {span.highest_um:,.0f} um above the tip's"
+
+
+def _atlas_place(target: Target) -> str:
+    if target.ccf_um_mlapdv is None:
+        return ""
+    ml, ap, dv = target.ccf_um_mlapdv
+    side = "right" if ml > _MIDLINE_ML_UM else "left"
+    return f"ML {ml:,.0f}, AP {ap:,.0f}, DV {dv:,.0f} um ({side})"
+
+
+def _length(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes} min" if minutes < 120 else f"{seconds / 3600:.1f} h"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+# --- asked for one recording ----------------------------------------------------------------------
+
+
+def read_block_lengths_s(reader: FileReader, recording: Recording, token: str) -> tuple[float, ...]:
+    """The length of each block of a stream in seconds, from the sizes of its compressed arrays; three requests a block.
+
+    Raises:
+        NotFoundError: the recording has no raw asset, or no compressed data of this stream.
+        InputError: the arrays do not tell.
+        PlatformError: they cannot be read.
+    """
+    raw = recording.raw
+    streams = [stream for name in recording.streams if (stream := parse_stream_name(name)) is not None]
+    named = next((stream for stream in streams if stream.token == token and stream.is_spikes), None)
+    if raw is None or named is None or not recording.blocks:
+        raise NotFoundError(f"There is no compressed data of {token}.", where=recording.name)
+
+    def read(path: str, limit: int) -> bytes:
+        return reader.read_file(raw, path, limit)
+
+    lengths = []
+    for block in range(1, min(recording.blocks, _MAX_BLOCKS) + 1):
+        path = f"ecephys_compressed/experiment{block}_{named.full}.zarr"
+        try:
+            attributes = read_object(reader, raw, f"ecephys/{path}/.zattrs")
+            path = f"ecephys/{path}"
+        except NotFoundError:
+            attributes = read_object(reader, raw, f"{path}/.zattrs")
+        rate, segments = number_of(attributes.get("sampling_frequency")), count_of(attributes.get("num_segments"))
+        if rate is None or rate <= 0 or not segments or segments > _MAX_SEGMENTS:
+            raise InputError("Its attributes do not tell how it was sampled.", where=f"{raw.name}/{path}")
+        samples = [open_array(read, f"{path}/traces_seg{number}").shape[:1] for number in range(segments)]
+        lengths.append(sum(size for shape in samples for size in shape) / rate)
+    return tuple(lengths)
+
+
+def read_alignments(reader: FileReader, assets: Iterable[Asset]) -> tuple[str, ...]:
+    """Which probes the quality control of some assets says were aligned; one request an asset.
+
+    Args:
+        reader: Reads the assets.
+        assets: A recording's raw and sorted assets.
+
+    Returns:
+        `<recording>_<probe>_<shank>` as the alignments call themselves, each once; () when none is told. An alignment
+        may be kept in the metadata's database alone, so that nothing here does not mean never.
+
+    Raises:
+        PlatformError: an asset cannot be read.
+    """
+    found: dict[str, None] = {}
+    for asset in assets:
+        try:
+            document = read_object(reader, asset, "quality_control.json")
+        except (NotFoundError, InputError):
+            continue
+        document = object_of(document.get("quality_control")) or document
+        for entry in (*objects(document.get("evaluations")), *objects(document.get("metrics"))):
+            name = text_of(entry.get("name"))
+            if name.startswith(_ALIGNMENT):
+                found[name.removeprefix(_ALIGNMENT)] = None
+    return tuple(found)
