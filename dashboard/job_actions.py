@@ -16,7 +16,7 @@ from dashboard import text
 from dashboard.context import Context
 from dashboard.job_words import monitored, tracks_line
 from dashboard.text import Markup, tag
-from dashboard.theme import CSS
+from dashboard.theme import CSS, STEPS
 from jobs import submission
 from jobs.records import JobRecord, JobState
 from jobs.submission import Choice
@@ -56,7 +56,7 @@ class JobActions:
             label="Id of the run", placeholder="It is this run", max_length=ID_LENGTH, size="small", width=330
         )
         self.attach = _button("It is this run", self._attach)
-        self.hours = pmui.FloatInput(label="Hours", value=3.0, start=0.5, step=0.5, size="small", width=100)
+        self.hours = pmui.FloatInput(label="Hours", value=3.0, start=0.5, step=0.5, size="small", width=100, sx=STEPS)
         self.extend = _button("Wait 3 h more", self._extend)
         self.hours.param.watch(lambda _: self._name_extend(), "value")
         self._warning = text.pane(_WARNED, [CSS])
@@ -80,6 +80,8 @@ class JobActions:
         if job is None or self._job is None or job.id != self._job.id:
             self.run_id.value = ""
         self._job = job
+        if self.dialog.open:
+            self._say()  # the job goes on while the question stands
         can_cancel = job is not None and not job.has_ended and job.state is not JobState.CANCELLING
         can_retry = job is not None and job.state in RETRIABLE and job.superseded_by is None
         asks = job is not None and job.state is JobState.NEEDS_YOU
@@ -112,10 +114,13 @@ class JobActions:
 
     def ask(self) -> None:
         """Say what cancelling does, and ask."""
+        self._say()
+        self.dialog.open = self._job is not None
+
+    def _say(self) -> None:
         if self._job is not None:
             words = cancel_words(self._job, self._context)
             text.show(self.question, tag("p", f"{tracks_line(self._job)} of mouse {self._job.subject}. {words}"))
-            self.dialog.open = True
 
     async def _cancel(self, _event: Event) -> None:
         self.dialog.open = False
@@ -164,15 +169,17 @@ class JobActions:
 
 def cancel_words(job: JobRecord, context: Context) -> str:
     """What cancelling does to the run and its results."""
-    if not job.ids.run and job.state in (JobState.QUEUED, JobState.PREPARING):
+    if job.state is JobState.QUEUED:
         return "Nothing has been started yet."
-    if job.platform == context.reader.name and is_code_ocean(context.settings):
-        both = " The monitor’s run and its conversion are both deleted." if monitored(job) else ""
-        return (
-            f"{context.reader.name} deletes the run and its results; Trackmapper keeps a copy of its log and "
-            f"everything you see here.{both}"
-        )
-    return "Its conversion is stopped; what it made is not captured."
+    here = job.platform == context.reader.name and is_code_ocean(context.settings)
+    if not here:
+        return "Its conversion is stopped; what it made is not captured."
+    what = "the run" if job.ids.run else "a run that has been started"
+    both = " The monitor’s run and its conversion are both deleted." if monitored(job) else ""
+    return (
+        f"{context.reader.name} deletes {what} and its results; Trackmapper keeps a copy of its log and everything "
+        f"you see here.{both}"
+    )
 
 
 def _button(words: str, action: Callable[..., object], **more: str) -> pmui.Button:

@@ -20,7 +20,7 @@ from dashboard.job_words import (
     trouble,
     waiting_words,
 )
-from dashboard.text import Markup, copyable, join, moment, preformatted, tag
+from dashboard.text import Markup, copyable, join, moment, plain, preformatted, tag
 from jobs.records import AskedRow, JobRecord
 
 DETAIL_CSS = """
@@ -152,7 +152,7 @@ def ids(job: JobRecord, seen: Seen) -> Markup:
 def _job_link(job_id: str | None) -> Markup | str:
     if not job_id:
         return ""
-    return tag("a", f"job {number(job_id)}", href=f"?page=jobs&job={quote(number(job_id), safe='')}")
+    return tag("a", f"job {number(job_id)}", href=f"?page=jobs&job={quote(plain(number(job_id), 40), safe='')}")
 
 
 def _problems(job: JobRecord, seen: Seen) -> list[Markup]:

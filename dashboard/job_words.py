@@ -45,11 +45,6 @@ def asks(job: JobRecord) -> bool:
     return job.state is JobState.NEEDS_YOU or (job.overdue and not job.has_ended)
 
 
-def is_open_failure(job: JobRecord) -> bool:
-    """True for an end without success that no later job has made good."""
-    return job.state in FAILURES and job.superseded_by is None
-
-
 def style(job: JobRecord) -> str:
     """The style of a job's state."""
     if job.state in FAILURES and job.superseded_by:

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 import pandas as pd
 
 from dashboard import text
-from dashboard.job_words import FAILURES, asks, is_open_failure, number, since, state_line, tracks_line, trouble
+from dashboard.job_words import FAILURES, asks, number, since, state_line, tracks_line, trouble
 from jobs.records import ENDS, JobRecord, JobState
 from jobs.store import JobStore
 
@@ -31,7 +31,8 @@ TITLES = {
     "when": "Launched",
     "changed": "Last change",
 }
-WIDTHS = {"job": 55, "state": 245, "subject": 85, "tracks": 85, "error": 330, "who": 120, "when": 145, "changed": 145}
+WIDTHS = {"job": 55, "state": 245, "subject": 85, "tracks": 85, "who": 120, "when": 145, "changed": 145}
+"""What is wrong takes what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,8 @@ class Counts:
 
     active: int = 0
     needs_you: int = 0
-    failed: str = "0"
-    """`50+` beyond a page."""
+    failed: int = 0
+    """Without those that a later job has made good."""
     everything: int = 0
 
     def label(self, key: str) -> str:
@@ -82,10 +83,11 @@ def list_jobs(store: JobStore, wanted: Wanted, before: str | None) -> tuple[JobR
     if wanted.show in ("active", "needs-you"):
         found = (job for job in reversed(store.active()) if before is None or job.id < before)
         return tuple(job for job in found if _fits(job, wanted))[:PAGE_SIZE]
-    if wanted.show == "failed":
-        return open_failures(store, wanted, before, PAGE_SIZE)
     states = FILTERS.get(wanted.show, FILTERS["all"])[1]
-    return store.newest(PAGE_SIZE, before=before, states=states, subject=wanted.subject, by=wanted.who)
+    made_good = False if wanted.show == "failed" else None
+    return store.newest(
+        PAGE_SIZE, before=before, states=states, subject=wanted.subject, by=wanted.who, superseded=made_good
+    )
 
 
 def _fits(job: JobRecord, wanted: Wanted) -> bool:
@@ -93,26 +95,12 @@ def _fits(job: JobRecord, wanted: Wanted) -> bool:
     return mine and (wanted.show == "active" or asks(job))
 
 
-def open_failures(store: JobStore, wanted: Wanted, before: str | None, limit: int) -> tuple[JobRecord, ...]:
-    """Failed jobs that no later job has made good, newest first."""
-    found: list[JobRecord] = []
-    while len(found) < limit:
-        page = store.newest(PAGE_SIZE, before=before, states=FAILURES, subject=wanted.subject, by=wanted.who)
-        found += filter(is_open_failure, page)
-        if len(page) < PAGE_SIZE:
-            break
-        before = page[-1].id
-    return tuple(found[:limit])
-
-
 def count_jobs(store: JobStore) -> Counts:
     """How many jobs each filter holds. Blocks."""
-    states = store.counts()
-    failed = len(open_failures(store, Wanted(), None, PAGE_SIZE + 1))
-    waits = sum(map(asks, store.active()))
+    states, standing = store.counts(), store.counts(superseded=False)
     return Counts(
         active=sum(states.get(state, 0) for state in FILTERS["active"][1]),
-        needs_you=waits,
-        failed=f"{PAGE_SIZE}+" if failed > PAGE_SIZE else str(failed),
+        needs_you=sum(map(asks, store.active())),
+        failed=sum(standing.get(state, 0) for state in FAILURES),
         everything=sum(states.values()),
     )

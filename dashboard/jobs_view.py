@@ -79,7 +79,7 @@ class JobsView:
             widths=WIDTHS,
             height=320,
             sizing_mode="stretch_width",
-            layout="fit_data_stretch",
+            layout="fit_columns",
             disabled=True,
             selectable=1,
             formatters={"state": SIGNED, "error": TITLED, "who": TITLED},

@@ -13,14 +13,14 @@ from core.errors import InputError, TrackmapperError
 from core.platforms.base import DIRECT, MONITORED, ConverterOffer, Parameter
 from dashboard import text
 from dashboard.context import Context
+from dashboard.edits import EMPTY, unique_labels
 from dashboard.text import Markup, join, tag
-from dashboard.theme import CSS
+from dashboard.theme import CSS, STEPS
 
 ROUTES = {
     DIRECT: "Our worker keeps the result",
     MONITORED: "Through the pipeline monitor: finishes and is kept although our worker is down",
 }
-NOT_SET = "–"
 _FIELD_WIDTH = 300
 
 
@@ -56,6 +56,7 @@ class LaunchForm:
             value=context.settings.long_run_hours,
             start=0.1,
             step=0.5,
+            sx=STEPS,
             size="small",
             width=150,
         )
@@ -169,7 +170,8 @@ def _field(each: Parameter, before: str | None) -> pmui.Select | pmui.TextInput:
     label = text.label(each.name, 60) + (" *" if each.required else "")
     value = each.default if before is None or (each.choices and before not in each.choices) else before
     if each.choices:
-        offered = dict.fromkeys([*([""] if not each.required or not each.default else []), each.default, *each.choices])
-        options = {text.label(choice, 80) or NOT_SET: choice for choice in offered if choice or not each.default}
+        offered = dict.fromkeys([each.default, *each.choices])
+        shown = unique_labels({choice: text.label(choice, 80) for choice in offered if choice})
+        options = {shown.get(choice, EMPTY): choice for choice in offered}
         return pmui.Select(label=label, options=options, value=value, size="small", width=_FIELD_WIDTH - 20)
     return pmui.TextInput(label=label, value=value, max_length=200, size="small", width=_FIELD_WIDTH - 20)

@@ -128,7 +128,15 @@ class Dashboard:
         self.page = make_page(
             "Trackmapper",
             [self.nav, self._status],
-            [pn.Column(self._banner, *self._views.values(), Copier(), sizing_mode="stretch_width", margin=(6, 12))],
+            [
+                pn.Column(
+                    self._banner,
+                    *self._views.values(),
+                    Copier(width=0, height=0, margin=0),
+                    sizing_mode="stretch_width",
+                    margin=(6, 12),
+                )
+            ],
         )
         self.nav.param.watch(self._turn_to, "value")
         self.session.param.watch(self._show_mapping, "opened")

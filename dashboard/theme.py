@@ -8,15 +8,19 @@ from collections.abc import Iterable
 from core.models import Severity, State
 
 PRIMARY = {"light": "#0b5d7a", "dark": "#6cc3e0"}
+ERROR = {"light": "#b3261e", "dark": "#ff8a80"}
 GREY = "#7d8a94"
 """Axes, frames and captions of plots: readable on the dark and on the light page alike."""
 
 HEADER_SX = {"& .MuiAppBar-root": {"backgroundColor": "#0b4a61", "color": "#ffffff", "backgroundImage": "none"}}
 """The header looks the same on the light and on the dark page."""
 
+STEPS = {"& button": {"color": "inherit"}}
+"""The steps of a number field, which the component draws too dark for the dark page."""
+
 THEME_CONFIG = {
     mode: {
-        "palette": {"primary": {"main": PRIMARY[mode]}},
+        "palette": {"primary": {"main": PRIMARY[mode]}, "error": {"main": ERROR[mode]}},
         "typography": {"fontSize": 13, "button": {"textTransform": "none"}},
         "shape": {"borderRadius": 6},
     }
@@ -102,7 +106,8 @@ p { margin: 2px 0; } a { color: var(--info); } ul { margin: 4px 0; padding-left:
 .empty { padding: 28px 16px; text-align: center; color: var(--dim); }
 .empty h2 { margin-bottom: 6px; color: inherit; }
 .copyable { display: inline-flex; align-items: baseline; gap: 4px; max-width: 100%; }
-.copy { all: unset; cursor: pointer; padding: 0 5px; border-radius: 4px; color: var(--dim); font-size: 11px; flex: none; }
+.copy { all: unset; cursor: pointer; flex: none; padding: 0 5px; border-radius: 4px; color: var(--dim);
+  font-size: 11px; }
 .copy:hover, .copy:focus-visible { color: var(--info); background: var(--soft); outline: 1px solid var(--line); }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; color: var(--dim); }
 td, th { padding: 3px 10px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }

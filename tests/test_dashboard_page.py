@@ -342,7 +342,9 @@ def shown(
 @pytest.mark.parametrize(
     ("kind", "words", "banner"),
     [(None, "… Code Ocean", False), (HealthKind.OK, "✓ Code Ocean", False),
-     (HealthKind.SLOW, "▲ Code Ocean slow", False), (HealthKind.REFUSING, "refuses, since today 12:00", True), (HealthKind.AWAY, "away, since today 12:00", True)],
+     (HealthKind.SLOW, "▲ Code Ocean slow", False),
+     (HealthKind.REFUSING, "refuses, since today 12:00", True),
+     (HealthKind.AWAY, "away, since today 12:00", True)],
 )  # fmt: skip
 def test_the_header_says_how_the_platform_is_and_since_when(kind, words, banner):
     told = shown(kind, "the token <b>lacks</b> a scope")
