@@ -7,23 +7,12 @@ later. A job has a platform of its own, so that a million of them need no more m
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
 from math import inf
-from typing import Any
 
-from core.errors import (
-    AccessError,
-    NotFoundError,
-    RefusedError,
-    StaleRecordError,
-    ThrottledError,
-    UnavailableError,
-    UnclearError,
-)
+from core.errors import NotFoundError, RefusedError, StaleRecordError
 from core.platforms.base import RunState, RunStatus, SettlePolicy
 from jobs import protocol
 from jobs.call_answers import (
@@ -41,11 +30,10 @@ from jobs.call_answers import (
     Seen,
     Stopped,
 )
-from jobs.calls import perform
 from jobs.protocol import Kind, Policy
 from jobs.records import CountedCoverage, JobRecord, JobState, Moment, Phase, Step, may_follow
-from tests.fake_runner import a_launch
-from tests.job_records import START, a_record
+from tests.job_records import START
+from tests.simulated_replies import CLEAN, REPLIES, Fate, fresh_record, quick, sorted_answer
 
 EFFECTS = (Step.MANIFEST_ASSET, Step.STATE_ASSET, Step.RUN, Step.CAPTURE)
 COSTLY = (Step.RUN, Step.CAPTURE)
@@ -57,107 +45,12 @@ _CALLS_A_PASS = 20
 _POLL_S = 300.0
 
 
-def _quick[Model](kind: type[Model], values: dict[str, Any]) -> Model:
-    """A pydantic record without its checks, which cost more than all that is simulated."""
-    made = kind.__new__(kind)
-    object.__setattr__(made, "__dict__", values)
-    return made
-
-
-class QuickRecord(JobRecord):
-    """A job's record whose copies cost a fifth: the values are those that the program's functions gave."""
-
-    def changed(self, **values: Any) -> QuickRecord:
-        assert values.keys() <= _FIELDS
-        return _quick(QuickRecord, {**self.__dict__, **values})
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> QuickRecord:
-        return _quick(QuickRecord, {**self.__dict__, **(update or {})})
-
-
-_FIELDS = JobRecord.model_fields.keys()
-
-
-@cache
-def fresh_record() -> QuickRecord:
-    """A job as it is launched."""
-    return QuickRecord(**dict(a_record("d1", token="j000000000000001", id="000000000001", rev=1)))
-
-
 _POINTS = {Kind.MAKE: ("answered", "written"), Kind.LOOK: ("look answered", "look written")}
 _OTHER_POINTS = ("call answered", "call written")
 
 
 class CrashError(BaseException):
     """The worker dies here."""
-
-
-# --- the answers of a platform ------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a POST is answered with: the contract's error, None when it is confirmed."""
-
-    error: Exception | None
-    effects: tuple[bool, ...]
-    """Whether the effect was made: both when the answer does not tell."""
-    takes_s: float = 0.3
-
-
-def _replies() -> dict[str, Reply]:
-    no, yes, either = (False,), (True,), (True, False)
-    refused = {f"HTTP {status}": Reply(RefusedError(f"HTTP {status}"), no) for status in (400, 413, 422)}
-    access = {f"HTTP {status}": Reply(AccessError(f"HTTP {status}"), no) for status in (401, 403)}
-    never_sent = {why: Reply(UnavailableError(why), no) for why in ("no address", "connection refused", "TLS")}
-    broken = {f"HTTP {status}": Reply(UnclearError(f"HTTP {status}"), either) for status in (409, 500, 502, 503, 504)}
-    return {
-        "made": Reply(None, yes),
-        **refused,
-        "HTTP 404": Reply(NotFoundError("HTTP 404"), no),
-        **access,
-        "HTTP 429": Reply(ThrottledError("HTTP 429"), no),
-        "HTTP 429, Retry-After": Reply(ThrottledError("HTTP 429", retry_after_s=30.0), no),
-        **never_sent,
-        "time-out": Reply(UnclearError("no answer within 60 s"), either, 60.0),
-        "reset": Reply(UnclearError("the connection broke"), either, 5.0),
-        **broken,
-        "2xx with rubbish": Reply(UnclearError("the answer is no JSON"), either),
-        "2xx without an id": Reply(UnclearError("the answer holds no id"), either),
-    }
-
-
-REPLIES = _replies()
-
-
-@cache
-def sorted_answer(name: str) -> Answer:
-    """What the program's own sorter makes of a reply."""
-    error = REPLIES[name].error
-    if error is None:
-        return Made("")
-
-    class Runner:
-        def start_run(self, request: object) -> str:
-            raise error
-
-    record = fresh_record().changed(step=Step.RUN, phase=Phase.INTENT)
-    return perform(Kind.MAKE, record, Runner(), lambda _: a_launch(record.token))  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of one POST: its answer, and its effect on the platform."""
-
-    reply: str = "made"
-    made: bool = True
-    late_s: float = 0.0
-    """How long after the client gave up the effect takes place."""
-    lag_s: float = 0.0
-    """How much later listings show it."""
-
-
-CLEAN = Fate()
 
 
 @dataclass(slots=True)
@@ -251,7 +144,7 @@ class World:
     def now(self) -> Moment:
         if self.moment is None or self.moment.boot_s != self.s:
             at = START + timedelta(seconds=self.s)
-            self.moment = _quick(Moment, {"at": at, "boot_id": "boot", "boot_s": self.s})
+            self.moment = quick(Moment, {"at": at, "boot_id": "boot", "boot_s": self.s})
         return self.moment
 
     def get(self, _: str) -> JobRecord:
@@ -451,65 +344,3 @@ class World:
 
 _RUNNING = RunStatus("run", RunState.RUNNING)
 _FINISHED = RunStatus("run", RunState.FINISHED, 0)
-
-
-# --- the audit ----------------------------------------------------------------------------------
-
-
-@dataclass
-class Tally:
-    """Counts over jobs."""
-
-    jobs: int = 0
-    doubled: int = 0
-    surplus: int = 0
-    lost: int = 0
-    orphans: int = 0
-    asked: int = 0
-    settled: int = 0
-    crashes: int = 0
-    ends: collections.Counter[str] = field(default_factory=collections.Counter)
-    wrong: list[str] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        for name in ("jobs", "doubled", "surplus", "lost", "orphans", "asked", "settled", "crashes"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.ends.update(other.ends)
-        self.wrong = [*self.wrong, *other.wrong][:10]
-
-    def line(self) -> str:
-        """The figures, for people."""
-        return (
-            f"{self.jobs} jobs, {self.doubled} doubled, {self.lost} lost, {self.orphans} orphans, "
-            f"{self.crashes} crashes, {100 * self.settled / self.jobs:.1f}% settled a doubt, "
-            f"{100 * self.asked / self.jobs:.3f}% asked a person, {self.surplus} surplus input assets"
-        )
-
-    def note(self, world: World, name: str) -> None:
-        """Audit a world in which nothing happens any more, as if everything on its way had arrived."""
-        record, words = world.record, []
-        known = {*record.ids.__dict__.values(), *record.surplus}
-        self.jobs += 1
-        self.crashes += world.workers
-        self.ends[record.state] += 1
-        self.settled += any(event.what == "in doubt" for event in record.events)
-        self.asked += any(event.what == "needs you" for event in record.events)
-        made = collections.Counter(thing.step for thing in world.things if not thing.failed)
-        if any(made[step] > 1 for step in COSTLY):
-            self.doubled += 1
-            words.append(f"made {dict(made)}")
-        self.surplus += sum(max(0, made[step] - 1) for step in EFFECTS if step not in COSTLY)
-        asks = record.state is JobState.NEEDS_YOU
-        succeeded = record.state is JobState.SUCCEEDED
-        exists = {thing.id for thing in world.things}
-        phantom = [i for i in record.ids.__dict__.values() if i is not None and i not in exists]
-        if not (record.has_ended or asks) or phantom or (succeeded and any(made[step] < 1 for step in EFFECTS)):
-            self.lost += 1
-            words.append(f"ended as {record.state} with {dict(made)} {phantom}")
-        unknown = [thing for thing in world.things if thing.step in COSTLY and thing.id not in known]
-        orphans = [thing.id for thing in unknown if not thing.stopped] + world.going_on()
-        if record.has_ended and orphans:
-            self.orphans += 1
-            words.append(f"nobody cares for {orphans}")
-        if words:
-            self.wrong.append(f"{name}: {'; '.join(words)}")

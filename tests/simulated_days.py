@@ -21,20 +21,10 @@ from jobs import submission
 from jobs.protocol import Kind, Policy
 from jobs.records import JobRecord, JobState, Moment, Phase, Step
 from jobs.submission import Choice
-from tests.protocol_simulation import (
-    CLEAN,
-    EFFECTS,
-    HOUR_S,
-    MINUTE_S,
-    REPLIES,
-    RULES,
-    Fate,
-    Rules,
-    Script,
-    Tally,
-    World,
-)
+from tests.protocol_simulation import EFFECTS, HOUR_S, MINUTE_S, RULES, Rules, Script, World
 from tests.side_by_side import side_by_side
+from tests.simulated_replies import CLEAN, REPLIES, Fate
+from tests.simulated_tally import Tally
 
 # --- random days --------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ import pytest
 
 from core.errors import StoreBusyError
 from jobs.records import JobState, Phase, Step
-from tests.protocol_simulation import COSTLY, HOUR_S, MINUTE_S, Fate, World
+from tests.protocol_simulation import COSTLY, HOUR_S, MINUTE_S, World
 from tests.simulated_days import WRONG, PathScript, Plan, every_path, random_days
+from tests.simulated_replies import Fate
 from tests.trial import Trial
 
 SEED = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
