@@ -93,6 +93,8 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
         return Throttled(str(error), error.retry_after_s)
     except UnavailableError as error:
         return _not_reached(error)
+    except TrackmapperError as error:
+        return Unclear(str(error))
     except Exception as error:  # noqa: BLE001 - the contract of Runner: anything else leaves the effect in doubt
         return Unclear(f"{type(error).__name__}: {error}")
     return Made(made) if made else Unclear("the answer holds no id")
