@@ -113,7 +113,7 @@ def simulate(jobs: int, seed: int) -> Trial:
 
 
 def test_many_jobs_on_a_bad_day():
-    jobs = int(os.environ.get("TRACKMAPPER_TEST_JOBS", "2000"))
+    jobs = int(os.environ.get("TRACKMAPPER_TEST_JOBS", "400"))
     seed = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
     done, crashes, asked = 0, 0, 0
     while done < jobs:
