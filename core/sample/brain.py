@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from core.models import Points
-from core.sample.files import random_for, write_array, write_bytes, write_group, write_json
+from core.sample.files import random_for, write_array, write_group, write_json
 from core.sample.metadata import data_description, procedures, subject
 from core.sample.plan import SPIM, STITCHED, SUBJECT, Sizes
+from core.sample.registration import IMPORT_VERSION, write_registration
 from core.sample.tracks import BRAIN_CENTRE_UM, BRAIN_RADII_UM, SHAPE_LEVEL0_ZYX, VOXEL_UM_XYZ
 
 TISSUE_CHANNEL = "Ex_639_Em_680"
@@ -25,6 +22,8 @@ LEVELS = 6
 _CHUNK = 128
 _DYE_RADIUS_UM = 45.0
 _MODALITY = {"name": "Selective plane illumination microscopy", "abbreviation": "SPIM"}
+_AXES = (("X", 2, "Left_to_right"), ("Y", 1, "Posterior_to_anterior"), ("Z", 0, "Superior_to_inferior"))
+_DIRECTIONS = ("R", "A", "I")
 _IMPORTED = "2025-05-08T11:20:00Z"
 _REGISTERED = "2025-05-09T02:10:00Z"
 
@@ -56,7 +55,7 @@ def write_stitched(asset: Path, tracks_um: Sequence[Points], *, seed: int, sizes
     _write_channel(images / f"{TISSUE_CHANNEL}.zarr", sizes.image_levels, (), seed=seed)
     # The dye is needed to see that a track follows it, and for that the coarsest voxels do.
     _write_channel(images / f"{DYE_CHANNEL}.zarr", [max(sizes.image_levels)], tracks_um, seed=seed)
-    _write_registration(asset / "image_atlas_alignment" / TISSUE_CHANNEL)
+    write_registration(asset / "image_atlas_alignment" / TISSUE_CHANNEL, _DIRECTIONS, level_shape_zyx(3))
 
 
 def _write_metadata(asset: Path) -> None:
@@ -66,7 +65,6 @@ def _write_metadata(asset: Path) -> None:
 
 
 def _acquisition() -> dict[str, Any]:
-    axes = (("X", 2, "Left_to_right"), ("Y", 1, "Posterior_to_anterior"), ("Z", 0, "Superior_to_inferior"))
     return {
         "schema_version": "1.0.4",
         "subject_id": SUBJECT,
@@ -75,7 +73,7 @@ def _acquisition() -> dict[str, Any]:
         "session_end_time": "2025-05-06T19:48:31",
         "axes": [
             {"name": name, "dimension": dimension, "direction": direction, "unit": "micrometer"}
-            for name, dimension, direction in axes
+            for name, dimension, direction in _AXES
         ],
     }
 
@@ -85,8 +83,8 @@ def _processing() -> dict[str, Any]:
     processes = [
         {
             "name": "Image importing",
-            "software_version": "0.0.34",
-            "code_version": "0.0.34",
+            "software_version": IMPORT_VERSION,
+            "code_version": IMPORT_VERSION,
             "start_date_time": _IMPORTED,
             "end_date_time": _IMPORTED,
             "input_location": SPIM,
@@ -215,36 +213,3 @@ def _add_dye(tissue: NDArray[np.float32], axes_um: Sequence[NDArray[np.float32]]
             for axis, centre, close in zip(axes_um, point[::-1], near, strict=True)
         )
         tissue[np.ix_(*near)] += (420.0 * z[:, None, None] * y[None, :, None] * x[None, None, :]).astype(np.float32)
-
-
-# --- registration -----------------------------------------------------------------------------
-
-
-def _write_registration(folder: Path) -> None:
-    """An affine and two warps of no displacement, in the formats of ANTs."""
-    affine = np.diag([1.04, 1.02, 1.05])
-    # Sample brain to template, LPS mm: a little larger, and moved so that the two centres meet.
-    parameters = np.r_[affine.ravel(), [4.1, 5.2, -2.6]]
-    buffer = io.BytesIO()
-    matrices = {"AffineTransform_double_3_3": parameters[:, None], "fixed": np.zeros((3, 1))}
-    scipy.io.savemat(buffer, matrices, format="4")
-    write_bytes(folder / "ls_to_template_SyN_0GenericAffine.mat", buffer.getvalue())
-    for name in ("1InverseWarp", "1Warp"):
-        write_bytes(folder / f"ls_to_template_SyN_{name}.nii.gz", _zero_warp())
-
-
-def _zero_warp(cells: int = 6, cell_mm: float = 2.8) -> bytes:
-    """A gzipped NIfTI-1 displacement field of zeros that covers the brain."""
-    header = bytearray(348)
-    struct.pack_into("<i", header, 0, 348)
-    struct.pack_into("<8h", header, 40, 5, cells, cells, cells, 1, 3, 1, 1)
-    struct.pack_into("<3h", header, 68, 1007, 16, 32)  # a vector field of 32-bit floats
-    struct.pack_into("<8f", header, 76, 1.0, cell_mm, cell_mm, cell_mm, 1.0, 1.0, 1.0, 1.0)
-    struct.pack_into("<f", header, 108, 352.0)
-    struct.pack_into("<B", header, 123, 2)  # millimetres
-    struct.pack_into("<2h", header, 252, 1, 1)
-    for row in range(3):
-        struct.pack_into("<4f", header, 280 + 16 * row, *(cell_mm * (column == row) for column in range(4)))
-    header[344:348] = b"n+1\0"
-    voxels = np.zeros((3, cells, cells, cells), dtype="<f4")
-    return gzip.compress(bytes(header) + b"\0\0\0\0" + voxels.tobytes(), mtime=0)

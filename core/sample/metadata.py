@@ -5,11 +5,49 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
+
+from core.atlas_frames import BREGMA_UM_ML_AP_DV
+from core.sample.files import random_for
 from core.sample.plan import SUBJECT, Insertion, RecordingPlan, SortingPlan
-from core.sample.tracks import tip_um
+from core.sample.registration import ccf_um
+from core.sample.tracks import surface_z_um, tip_um
 
 Document = dict[str, Any]
 _ECEPHYS = {"name": "Extracellular electrophysiology", "abbreviation": "ecephys"}
+_AIM_ERROR_UM = 120.0
+_SURFACE_Z_UM = 6150.0
+"""Where the manipulators' z stands when a tip touches the brain."""
+
+
+def _axes(*axes: tuple[str, str]) -> list[Document]:
+    return [{"object_type": "Axis", "name": name, "direction": direction} for name, direction in axes]
+
+
+_CCF_SYSTEM = {
+    "object_type": "Atlas",
+    "name": "CCF",
+    "version": "3",
+    "origin": "Origin",
+    "axes": _axes(("AP", "Anterior_to_posterior"), ("SI", "Superior_to_inferior"), ("ML", "Left_to_right")),
+    "axis_unit": "micrometer",
+    "size": [1320, 800, 1140],
+    "size_unit": "pixel",
+    "resolution": [10, 10, 10],
+    "resolution_unit": "micrometer",
+}
+_BREGMA_SYSTEM = {
+    "object_type": "Coordinate system",
+    "name": "BREGMA_ARID",
+    "origin": "Bregma",
+    "axes": _axes(
+        ("AP", "Posterior_to_anterior"),
+        ("ML", "Left_to_right"),
+        ("SI", "Superior_to_inferior"),
+        ("Depth", "Up_to_down"),
+    ),
+    "axis_unit": "millimeter",
+}
 _BORN = "2024-11-20"
 _PERFUSED = "2025-03-28"
 
@@ -132,8 +170,12 @@ def _session(recording: RecordingPlan) -> Document:
             "angle_unit": "degrees",
             "primary_targeted_structure": {"acronym": insertion.acronym, "name": insertion.structure},
             "other_targeted_structure": None,
-            "targeted_ccf_coordinates": [{**_target_ccf_um(insertion), "unit": "micrometer", "ccf_version": "CCFv3"}],
+            "targeted_ccf_coordinates": [
+                {**_target_ccf_um(recording, insertion), "unit": "micrometer", "ccf_version": "CCFv3"}
+            ],
             "manipulator_coordinates": {**_manipulator_um(insertion), "unit": "micrometer"},
+            "surface_z": _SURFACE_Z_UM,
+            "surface_z_unit": "micrometer",
             "notes": None,
         }
         for insertion in recording.insertions
@@ -199,11 +241,16 @@ def _acquisition(recording: RecordingPlan) -> Document:
                     "other_targeted_structure": None,
                     "atlas_coordinate": {
                         "object_type": "Atlas coordinate",
-                        "coordinate_system_name": "CCFv3_10um",
-                        "translation": [
-                            round(_target_ccf_um(insertion)[axis] / 10.0, 1) for axis in ("ap", "dv", "ml")
-                        ],
+                        "coordinate_system": _CCF_SYSTEM,
+                        "translation": [_target_ccf_um(recording, insertion)[axis] for axis in ("ap", "dv", "ml")],
                     },
+                    "coordinate_system": _BREGMA_SYSTEM,
+                    "transform": [
+                        {
+                            "object_type": "Translation",
+                            "translation": [*_entry_bregma_mm(insertion), insertion.length_um / 1e3],
+                        }
+                    ],
                     "notes": None,
                 }
             ],
@@ -228,7 +275,7 @@ def _acquisition(recording: RecordingPlan) -> Document:
         "acquisition_end_time": end.isoformat(),
         "acquisition_type": "Ecephys",
         "instrument_id": "sample_rig_2",
-        "coordinate_system": {"object_type": "Coordinate system", "name": "BREGMA_ARID"},
+        "coordinate_system": _BREGMA_SYSTEM,
         "data_streams": [stream],
     }
 
@@ -262,12 +309,20 @@ def _assembly(insertion: Insertion) -> str:
     return f"Assembly {insertion.probe.removeprefix('Probe')}"
 
 
-def _target_ccf_um(insertion: Insertion) -> dict[str, float]:
-    """Where the tip was meant to be, in the atlas: the sample's brain is the atlas shifted, to within rounding."""
-    x, y, z = tip_um(insertion)
-    return {"ml": round(x + 200.0, -1), "ap": round(13000.0 - y, -1), "dv": round(z - 300.0, -1)}
+def _target_ccf_um(recording: RecordingPlan, insertion: Insertion) -> dict[str, float]:
+    """Where the tip was meant to be, in the atlas: it came to lie a little beside that."""
+    missed = random_for(0, "aim", recording.start.date(), insertion.probe).normal(0.0, _AIM_ERROR_UM, 3)
+    ml, ap, dv = ccf_um(tip_um(insertion))[0] + missed
+    return {"ml": round(float(ml), -1), "ap": round(float(ap), -1), "dv": round(float(dv), -1)}
+
+
+def _entry_bregma_mm(insertion: Insertion) -> list[float]:
+    """Where shank 0 meets the brain's surface, mm from bregma towards front, right and down."""
+    x, y = insertion.entry_um_xy
+    ml, ap, dv = (ccf_um(np.array([[x, y, surface_z_um(x, y)]]))[0] - BREGMA_UM_ML_AP_DV) / 1e3
+    return [round(float(value), 3) for value in (-ap, ml, dv)]
 
 
 def _manipulator_um(insertion: Insertion) -> dict[str, float]:
     x, y = insertion.entry_um_xy
-    return {"x": round(x + 1840.0, 1), "y": round(y - 920.0, 1), "z": round(insertion.length_um + 6150.0, 1)}
+    return {"x": round(x + 1840.0, 1), "y": round(y - 920.0, 1), "z": round(_SURFACE_Z_UM + insertion.length_um, 1)}

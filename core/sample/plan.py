@@ -9,6 +9,8 @@ from pathlib import Path
 SUBJECT = "700001"
 STITCHED = f"SmartSPIM_{SUBJECT}_2025-05-06_14-22-10_stitched_2025-05-09_03-41-55"
 SPIM = f"SmartSPIM_{SUBJECT}_2025-05-06_14-22-10"
+TEMPLATE = "SmartSPIM-template_2024-05-16_11-26-14"
+"""The asset that leads from the template of every SmartSPIM registration to the atlas."""
 RECORD_NODE = "Record Node 104"
 SHANK_PITCH_UM = 250.0
 

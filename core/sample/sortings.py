@@ -67,7 +67,8 @@ def write_sorting(asset: Path, recording: RecordingPlan, sorting: SortingPlan, *
         for insertion, stream, group in groups:
             name = f"experiment1_{RECORD_NODE}#Neuropix-PXI-100.{stream}_recording1"
             name += "" if group is None else f"_group{group}"
-            counts[name] = _write_units(asset, name, insertion, group or 0, sorting, seed=seed, sizes=sizes)
+            shank = insertion.tokens.index(stream) if insertion.kind.split else group or 0
+            counts[name] = _write_units(asset, name, insertion, shank, sorting, seed=seed, sizes=sizes)
         documents["processing.json"] = sorting_processing(recording, sorting, counts)
         write_json(asset / "visualization_output.json", {name: {} for name in counts})
     for file_name, document in documents.items():

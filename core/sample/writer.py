@@ -19,6 +19,7 @@ from core.sample.plan import (
     SPIM,
     STITCHED,
     SUBJECT,
+    TEMPLATE,
     RecordingPlan,
     SampleState,
     SampleSummary,
@@ -26,11 +27,12 @@ from core.sample.plan import (
     SortingPlan,
     recordings,
 )
+from core.sample.registration import write_template
 from core.sample.sortings import write_sorting
 from core.sample.states import PlannedState, planned_states
 from core.sample.tracks import track_um
 
-_VERSION = 1
+_VERSION = 2
 """Raised when the content for a given seed changes, so that an older sample is replaced."""
 _MARKER = ".trackmapper-sample.json"
 
@@ -222,6 +224,7 @@ def _write_content(
     ]
     stitched = _sidecar(STITCHED, seed, created="2025-05-09T03:41:55Z", tags=["smartspim", "processed"], made_from=SPIM)
     write_stitched(add(STITCHED, stitched), tracks, seed=seed, sizes=sizes)
+    write_template(add(TEMPLATE, _sidecar(TEMPLATE, seed, created="2024-05-16T18:26:14Z", tags=["smartspim", "atlas"])))
     for state in states:
         write_json(folder / _state_path(state), state.document)
         items.append(_state_path(state).rpartition("/")[0])

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from core.asset_names import parse_stream_name
+from core.atlas_frames import MIDLINE_ML_UM
 from core.errors import InputError, NotFoundError
 from core.models import Asset, Probe, Recording, Subject, Target
 from core.subjects.asset_files import count_of, number_of, object_of, objects, read_object, text_of
@@ -17,7 +18,6 @@ from core.subjects.reading import FileReader
 from core.zarr_chunks import open_array
 
 _SESSION_FILES = "neither session.json nor acquisition.json"
-_MIDLINE_ML_UM = 5_739.0
 _MAX_BLOCKS, _MAX_SEGMENTS = 20, 50
 _ALIGNMENT = "Probe Alignment for "
 
@@ -75,10 +75,11 @@ def recording_facts(recording: Recording, subject: Subject) -> tuple[Fact, ...]:
         converted = "not by a result among the mouse's assets"
     length = "" if recording.duration_s is None else _length(recording.duration_s)
     blocks = "" if recording.blocks is None else _count(recording.blocks, "block")
+    notes = "; ".join(recording.notes) or ("none" if recording.session_file else "")
     return (
         Fact("length", length, f"{session}: no start and end"),
         Fact("blocks", blocks, no_raw or "no experiment in the names of ecephys_compressed"),
-        Fact("notes", "; ".join(recording.notes), f"{session}: no notes"),
+        Fact("notes", notes, session),
         Fact("converted before", converted, f"{_count(unsure, 'earlier result')} without provenance"),
     )
 
@@ -113,7 +114,7 @@ def probe_facts(recording: Recording, token: str) -> tuple[Fact, ...]:
         told("insertion depth", lambda target: "" if target.depth_um is None else f"{target.depth_um:,.0f} um"),
         told("angles", lambda target: ", ".join(f"{name} {value:g} deg" for name, value in target.angles_deg.items())),
         told("manipulator", lambda target: ", ".join(f"{k} {v:,.0f} um" for k, v in target.manipulator_um.items())),
-        told("notes", lambda target: target.notes),
+        told("notes", lambda target: target.notes or "none"),
     )
 
 
@@ -133,14 +134,15 @@ def _looked_in_settings(recording: Recording, token: str) -> str:
 
 def _span(span: ShankSpan, probe: Probe) -> str:
     on = f"shank {span.shank + 1}: " if probe.shank_count > 1 else ""
-    return f"{on}{_count(span.contacts, 'contact')}, {span.lowest_um:,.0f} to {span.highest_um:,.0f} um above the tip's"
+    heights = f"{span.lowest_um:,.0f} to {span.highest_um:,.0f} um above the lowest row"
+    return f"{on}{_count(span.contacts, 'contact')}, {heights}"
 
 
 def _atlas_place(target: Target) -> str:
     if target.ccf_um_mlapdv is None:
         return ""
     ml, ap, dv = target.ccf_um_mlapdv
-    side = "right" if ml > _MIDLINE_ML_UM else "left"
+    side = "right" if ml > MIDLINE_ML_UM else "left"
     return f"ML {ml:,.0f}, AP {ap:,.0f}, DV {dv:,.0f} um ({side})"
 
 
