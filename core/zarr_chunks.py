@@ -151,7 +151,7 @@ def read_array(read: ReadFile, array: ZarrArray, *, limit: int) -> NDArray[Any]:
         InputError: it would have more than `limit` bytes or chunks beyond reason, or a chunk is damaged.
         PlatformError: it cannot be read.
     """
-    if array.nbytes > limit or math.prod(array.grid) > max(64, limit // 4096):
+    if max(array.nbytes, array.chunk_nbytes) > limit or math.prod(array.grid) > max(64, limit // 4096):
         raise InputError(
             f"Its shape {array.shape} in chunks of {array.chunks} is more than the {limit} bytes that are read of it.",
             where=array.where,
