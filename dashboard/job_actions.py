@@ -18,7 +18,7 @@ from dashboard.job_words import monitored, tracks_line
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, STEPS
 from jobs import submission
-from jobs.records import JobRecord, JobState
+from jobs.records import JobRecord, JobState, Step
 from jobs.submission import Choice
 
 CHOICES = {
@@ -85,12 +85,15 @@ class JobActions:
         can_cancel = job is not None and not job.has_ended and job.state is not JobState.CANCELLING
         can_retry = job is not None and job.state in RETRIABLE and job.superseded_by is None
         asks = job is not None and job.state is JobState.NEEDS_YOU
+        names_run = job is not None and asks and job.step is Step.RUN
         waits = job is not None and job.overdue and can_cancel
         for shown, wanted in (
             (self.cancel, can_cancel),
             (self.retry, can_retry),
             (self._decisions, asks),
-            (self._warning, asks),
+            (self._warning, names_run),
+            (self.run_id, names_run),
+            (self.attach, names_run),
             (self._waits, waits),
             (self.view, can_cancel or can_retry),
         ):

@@ -338,10 +338,19 @@ def test_a_person_names_the_run_and_the_worker_is_asked_to_look(shared):
     view = JobsView(shared, "ana", lambda: None)
     asyncio.run(view.choose(job_id))
     assert view.actions._decisions.visible
+    assert view.actions.attach.visible
     view.actions.run_id.value = f" {RUN} "
     asyncio.run(view.actions._attach(None))
     assert shared.store.get(job_id).proposed_run == RUN
     assert RUN in str(view.head.object)
+
+
+def test_a_run_is_asked_for_only_where_a_run_is_missing(shared):
+    job_id = add(shared, "1", state=JobState.NEEDS_YOU, step=Step.STATE_ASSET, phase=Phase.SETTLING, error="no asset")
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(job_id))
+    assert view.actions._decisions.visible
+    assert not view.actions.attach.visible
 
 
 def test_failures_that_a_later_job_made_good_leave_the_open_ones(shared):
