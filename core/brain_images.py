@@ -42,7 +42,7 @@ _UNPACKING_BYTES = 64 * 1024 * 1024
 """Of chunks that are unpacked at the same time."""
 _MAX_TISSUE_BYTES = 8 * 1024 * 1024
 _SHOWN_PERCENT = (1.0, 99.7)
-_BRIGHT_PERCENT = 95.0
+_DARK_PERCENT, _BRIGHT_PERCENT = 25.0, 95.0
 _TISSUE_SHARE = 0.15
 """Voxels brighter than the dark around the brain by this share of what bright tissue has count as tissue."""
 _VIEWS = {"coronal": (0, 2), "sagittal": (1, 2), "horizontal": (0, 1)}
@@ -353,9 +353,9 @@ def _odd_step(voxels: int) -> int:
 
 
 def _tissue_threshold(grey_zyx: NDArray[np.uint8]) -> float:
-    """Between the dark at the volume's faces and bright tissue."""
+    """Between the dark at the volume's faces, which tissue touches in part, and bright tissue."""
     faces = [np.take(grey_zyx, place, axis).ravel() for axis in range(3) for place in (0, -1)]
-    dark = float(np.median(np.concatenate(faces)))
+    dark = float(np.percentile(np.concatenate(faces), _DARK_PERCENT))
     brighter = grey_zyx[grey_zyx > dark]
     bright = float(np.percentile(brighter, _BRIGHT_PERCENT)) if brighter.size else dark
     return dark + _TISSUE_SHARE * (bright - dark)
