@@ -6,7 +6,7 @@ import getpass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsError
@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     )
     stop_twins: bool = Field(
         default=False, description="Stop a second run of one launch when it is found, instead of only raising an alarm."
+    )
+    thresholds: str = Field(
+        default="",
+        description="Limits of the checks that are to differ from those in docs/rules.md, as JSON: "
+        '`{"angle_deg": 20}`.',
     )
     jobs_per_user_day: int = Field(
         default=0, ge=0, description="Launches one person may make in 24 hours; 0: no limit."
@@ -121,6 +126,15 @@ class Settings(BaseSettings):
     share_results: Literal["viewer", "discoverable", "none"] = Field(
         default="viewer", description="What everybody of the Code Ocean domain may do with a captured result."
     )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        if text.strip():
+            from core.checks.thresholds import read_thresholds  # here, since few set it and checks import much
+
+            read_thresholds(text)
+        return text
 
     @property
     def asset_bucket_names(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from core.checks import check_table
+from core.checks import check_table, read_thresholds
 from core.checks.earlier import Converted
 from core.errors import InputError, SettingsError
 from core.manifest import read_csv
@@ -108,7 +108,9 @@ def _read_mapping(options: argparse.Namespace, settings: Settings) -> Checked:
     if mouse and settings.data.exists():
         with JobStore(settings.data) as store:
             converted = converted_before(store, mouse)
-    return Checked(state, table, gathered, check_table(table, state=state, subject=gathered, converted=converted))
+    limits = read_thresholds(settings.thresholds)
+    problems = check_table(table, state=state, subject=gathered, converted=converted, limits=limits)
+    return Checked(state, table, gathered, problems)
 
 
 def sample(options: argparse.Namespace, settings: Settings) -> Result:

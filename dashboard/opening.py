@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from core.checks import check_mapping
+from core.checks import Thresholds, check_mapping
 from core.checks.earlier import Converted
 from core.errors import InputError, PlatformError, StateError
 from core.geometry import assumed_frame
@@ -132,11 +132,20 @@ def drawn_frame(state: State, subject: Subject | None) -> ImageFrame:
     return image_frame_of(state, subject) or assumed_frame(state)
 
 
-def check_rows(opened: Opened, rows: tuple[Row, ...], converted: tuple[Converted, ...] = ()) -> Checked:
+def check_rows(
+    opened: Opened, rows: tuple[Row, ...], converted: tuple[Converted, ...] = (), *, limits: Thresholds | None = None
+) -> Checked:
     """Every problem of the rows as they stand, and which row each manifest row is."""
     mapping = Mapping(subject=opened.state.subject or "", assignments=tuple(row.assignment for row in rows))
     manifest = rows_from_mapping(mapping, opened.subject, opened.state)
-    problems = check_mapping(manifest, state=opened.state, subject=opened.subject, mapping=mapping, converted=converted)
+    problems = check_mapping(
+        manifest,
+        state=opened.state,
+        subject=opened.subject,
+        mapping=mapping,
+        converted=converted,
+        limits=limits or Thresholds(),
+    )
     return Checked(tuple(problems), tuple(row.id for row in rows if row.assignment.include))
 
 

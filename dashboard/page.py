@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import tzinfo
+from functools import partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import panel as pn
 import panel.ui as pmui
 from param.parameterized import Event
 
+from core.checks import read_thresholds
 from core.errors import TrackmapperError
 from dashboard import text, url_state
 from dashboard.context import Context, get_context
@@ -93,7 +95,7 @@ class Dashboard:
         signed_in = pn.state.user not in (None, "", "guest")
         self.user = str(pn.state.user) if signed_in else context.settings.user_name
         self._signed_in = signed_in
-        self.session = Session(check_rows)
+        self.session = Session(partial(check_rows, limits=read_thresholds(context.settings.thresholds)))
         self.drafts = Drafts(context.store, self.user)
         self.source = SourceView(context, self.session, self.drafts.restore, self._opened_from)
         self.launch = LaunchView(context, self.session, self.user, self._launched)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,6 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 from pydantic import AliasChoices, SecretStr
 
+from core.checks.thresholds import Thresholds
 from core.manifest import COLUMNS
 from core.rules import RULES
 from core.settings import Settings
@@ -61,6 +63,14 @@ def rules() -> str:
     )
 
 
+def thresholds() -> str:
+    """Every limit of the checks."""
+    return _table(
+        ("limit", "default", "rule", "why"),
+        ((f"`{f.name}`", f"{f.default:g}", f.metadata["rule"], f.metadata["why"]) for f in fields(Thresholds)),
+    )
+
+
 def columns() -> str:
     """Every manifest column."""
     return _table(
@@ -71,7 +81,7 @@ def columns() -> str:
 
 OWNED: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {"settings": settings},
-    "docs/rules.md": {"rules": rules},
+    "docs/rules.md": {"rules": rules, "limits": thresholds},
     "docs/command-line.md": {"columns": columns},
 }
 

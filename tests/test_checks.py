@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.checks import check_mapping, check_table, converted_by
+from core.checks import check_mapping, check_table, converted_by, read_thresholds
+from core.errors import SettingsError
 from core.manifest import ManifestRow, read_csv, write_csv
 from core.models import (
     Assignment,
@@ -27,9 +28,13 @@ from core.models import (
     Subject,
 )
 from core.rules import RULES
+from core.settings import load_settings
 
 SHANKS = [f"probeB_shank{n}" for n in (1, 2, 3, 4)]
 TRACKS = ["probeA", *SHANKS, "t1", "t3"]
+PITCH = 250.0 / 495.0
+"""Of shanks, in steps of the builders' tracks."""
+PLACES = {name: at for at, name in enumerate(TRACKS)} | {name: 1 + PITCH * n for n, name in enumerate(SHANKS)}
 
 
 def true_rows() -> list[ManifestRow]:
@@ -66,7 +71,7 @@ class World:
 
 
 def world() -> World:
-    layers = {name: b.layer_json(name, at) for at, name in enumerate(TRACKS)}
+    layers = {name: b.layer_json(name, PLACES[name]) for name in TRACKS}
     return World(true_rows(), layers, [b.image_json()], b.make_subject())
 
 
@@ -777,3 +782,29 @@ def test_any_rows_are_answered_with_problems_of_published_rules(rows, known):
     assert all(each.rule in RULES for each in found)
     assert len(set(found)) == len(found)
     assert all(each.where.row is None or each.where.row < max(len(rows), 1) for each in found)
+
+
+# --- limits -------------------------------------------------------------------------------------
+
+
+def test_a_limit_that_is_set_decides_and_is_shown():
+    odd = world()
+    points("probeA", bent())(odd)
+    state = b.make_state(*odd.layers.values(), images=odd.images)
+
+    def t2(text: str) -> list[Problem]:
+        found = check_mapping(odd.rows, state=state, subject=odd.subject, limits=read_thresholds(text))
+        return [each for each in found if each.rule == "T2"]
+
+    assert [each.threshold for each in t2("")] == [500.0]
+    assert [each.threshold for each in t2('{"off_line_grave_um": 1500}')] == [150.0]
+    assert not t2('{"off_line_um": 2000, "off_line_grave_um": 3000}')
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"unknown": 1}', '{"angle_deg": "15"}', '{"angle_deg": -1}',
+                                  '{"angle_deg": true}', '{"angle_deg": NaN}'])  # fmt: skip
+def test_limits_that_cannot_be_used_are_refused_where_settings_are_read(text):
+    with pytest.raises(SettingsError) as refused:
+        load_settings(thresholds=text)
+    assert "TRACKMAPPER_THRESHOLDS" in str(refused.value)
+    assert load_settings(thresholds='{"angle_deg": 20}').thresholds

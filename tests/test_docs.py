@@ -46,7 +46,8 @@ def test_every_setting_is_in_the_readme():
 @pytest.mark.parametrize("setting", Settings.model_fields)
 def test_every_variable_of_the_readme_is_read(setting, monkeypatch):
     value = {"bool": "true", "float": "7", "int": "7"}.get(str(Settings.model_fields[setting].annotation.__name__), "")
-    given = value or {"platform": "local", "route": "monitor", "share_results": "none"}.get(setting, "given")
+    words = {"platform": "local", "route": "monitor", "share_results": "none", "thresholds": "{}"}
+    given = value or words.get(setting, "given")
     for name in tables.environment_names(setting):
         with monkeypatch.context() as patch:
             patch.setenv(name, given)

@@ -2,5 +2,6 @@
 
 from core.checks.door import check_mapping, check_table
 from core.checks.earlier import Converted, converted_by
+from core.checks.thresholds import Thresholds, read_thresholds
 
-__all__ = ["Converted", "check_mapping", "check_table", "converted_by"]
+__all__ = ["Converted", "Thresholds", "check_mapping", "check_table", "converted_by", "read_thresholds"]

@@ -11,8 +11,6 @@ from core.models import Problem, Recording, Role, Severity, Sorting, SortingStat
 from core.rules import problem
 from core.slots import recording_day, sorted_stream_of, usable_sortings
 
-SURFACE_SECONDS = 600.0
-"""A surface recording is shorter than this."""
 PASSED_ON = frozenset({"A6", "A7", "A8", "A14"})
 """Rules of gathered problems that matter to a row; the others are judged here for the chosen assets alone."""
 
@@ -227,12 +225,13 @@ def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
         yield _misfit(f"{name} was recorded before {recording.name}.", place)
     if surface.role is Role.MAIN:
         yield _misfit(f"{name} looks like a main recording ({surface.role_reason}).", place)
-    if surface.duration_s is not None and surface.duration_s >= SURFACE_SECONDS:
+    longest = index.limits.surface_seconds
+    if surface.duration_s is not None and surface.duration_s >= longest:
         yield _misfit(
-            f"{name} lasts {surface.duration_s:.0f} s; surface recordings are shorter than {SURFACE_SECONDS:.0f} s.",
+            f"{name} lasts {surface.duration_s:.0f} s; surface recordings are shorter than {longest:.0f} s.",
             place,
             measured=surface.duration_s,
-            threshold=SURFACE_SECONDS,
+            threshold=longest,
         )
     # Blocks are merged by the full name; another record node or probe name does not merge.
     used = {index.rows[number].ephys_collection for number in numbers}

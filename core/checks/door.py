@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.atlas_frames import AffineAtlas
 from core.checks.assets import check_assets
 from core.checks.earlier import Converted, check_earlier
 from core.checks.index import build_index
+from core.checks.probes import check_probes, mapped_probes
 from core.checks.rows import check_rows
+from core.checks.shanks import check_shanks
 from core.checks.state import check_state
+from core.checks.thresholds import USUAL, Thresholds
 from core.checks.tracks import check_tracks
 from core.checks.usage import check_usage
 from core.manifest import ManifestTable
@@ -25,6 +29,8 @@ def check_mapping(
     subject: Subject | None,
     mapping: Mapping | None = None,
     converted: Sequence[Converted] = (),
+    limits: Thresholds = USUAL,
+    atlas: AffineAtlas | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of a manifest, gravest first; within a severity the manifest as a whole first, then by row.
 
@@ -34,14 +40,19 @@ def check_mapping(
         subject: What the library has of the mouse; None when it is unknown there, which is an error of its own.
         mapping: What a person decided besides: streams skipped and layers ignored on purpose.
         converted: What earlier jobs delivered, recording by recording.
+        limits: What measured numbers are compared with.
+        atlas: The way from the image into the atlas, when its affines are at hand.
     """
-    index = build_index(rows, state, subject, mapping)
+    index = build_index(rows, state, subject, mapping, limits)
+    probes = mapped_probes(index, atlas)
     found = [
         *check_rows(index),
         *check_state(index),
         *check_assets(index),
         *check_usage(index),
         *check_tracks(index),
+        *check_shanks(index, probes),
+        *check_probes(index, probes, atlas),
         *check_earlier(index, converted),
     ]
     return _sorted_once(found)
@@ -54,9 +65,13 @@ def check_table(
     subject: Subject | None,
     mapping: Mapping | None = None,
     converted: Sequence[Converted] = (),
+    limits: Thresholds = USUAL,
+    atlas: AffineAtlas | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of a manifest that was read from a CSV, those of its reading included."""
-    found = check_mapping(table.rows, state=state, subject=subject, mapping=mapping, converted=converted)
+    found = check_mapping(
+        table.rows, state=state, subject=subject, mapping=mapping, converted=converted, limits=limits, atlas=atlas
+    )
     return _sorted_once([*table.problems, *found])
 
 

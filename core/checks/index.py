@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from core.checks.thresholds import Thresholds
 from core.manifest.rows import ManifestRow
 from core.models import AnnotationLayer, ImageFrame, Mapping, Recording, Sorting, State, Stitched, Subject
 from core.subjects.shown_image import image_frame_of
@@ -42,6 +43,7 @@ class CheckIndex:
     """Row numbers by layer name."""
     stitched: tuple[Stitched, ...]
     """Stitched assets that the state's images name."""
+    limits: Thresholds
     frame: ImageFrame | None
     """What the conversion is placed by: the geometry of the state's first image, when it is known."""
 
@@ -57,7 +59,11 @@ class CheckIndex:
 
 
 def build_index(
-    rows: Sequence[ManifestRow], state: State, subject: Subject | None, mapping: Mapping | None
+    rows: Sequence[ManifestRow],
+    state: State,
+    subject: Subject | None,
+    mapping: Mapping | None,
+    limits: Thresholds,
 ) -> CheckIndex:
     """Index a check's inputs."""
     layers: dict[str, list[AnnotationLayer]] = {}
@@ -89,6 +95,7 @@ def build_index(
         by_recording=by_recording,
         by_track=by_track,
         stitched=stitched,
+        limits=limits,
         frame=image_frame_of(state, subject),
     )
 

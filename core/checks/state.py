@@ -11,9 +11,6 @@ from core.rules import problem
 
 FEWEST_POINTS = 2
 """A line needs this many."""
-FEW_POINTS = 4
-"""Fewer than this bend with every click."""
-MANY_POINTS = 200
 SAME_SCALE = 1e-3
 """Scales count as equal when they differ by less than this share."""
 
@@ -73,14 +70,15 @@ def _layer(index: CheckIndex, layers: list[AnnotationLayer], place: RowPlace) ->
         yield problem("N13", f"The layer {layer.name!r} looks like landmarks: {layer.reason}", **place)
     if layer.kind is LayerKind.ARCHIVED:
         yield problem("N16", f"The layer {layer.name!r} is archived.", **place)
-    yield from _point_count(layer, place)
+    yield from _point_count(index, layer, place)
     yield from _scale(index, layer, place)
 
 
-def _point_count(layer: AnnotationLayer, place: RowPlace) -> Iterator[Problem]:
+def _point_count(index: CheckIndex, layer: AnnotationLayer, place: RowPlace) -> Iterator[Problem]:
     """Points in different places count: a line needs two of them."""
     count = len(set(map(tuple, layer.points.tolist())))
-    if count < FEW_POINTS:
+    few, many = index.limits.few_points, index.limits.many_points
+    if count < few:
         too_few = count < FEWEST_POINTS
         doubled = f" in different places, of {len(layer.points)}" if count < len(layer.points) else ""
         yield problem(
@@ -88,17 +86,17 @@ def _point_count(layer: AnnotationLayer, place: RowPlace) -> Iterator[Problem]:
             f"The track has {count} point{'' if count == 1 else 's'}{doubled}.",
             severity=Severity.ERROR if too_few else Severity.WARNING,
             measured=count,
-            threshold=FEWEST_POINTS if too_few else FEW_POINTS,
+            threshold=FEWEST_POINTS if too_few else few,
             **place,
         )
-    elif count > MANY_POINTS:
+    elif count > many:
         yield problem(
             "T1",
             f"The track has {count} points, many for a line.",
             severity=Severity.INFO,
             cure="Nothing to do, unless several tracks were drawn into one layer.",
             measured=count,
-            threshold=MANY_POINTS,
+            threshold=many,
             **place,
         )
 

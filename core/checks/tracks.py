@@ -8,27 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.brain_pose import Stretches
 from core.checks.index import CheckIndex
+from core.checks.thresholds import Thresholds
 from core.models import AnnotationLayer, ImageFrame, Problem
 from core.rules import problem
 
-LINE_RESIDUAL_UM = 150.0
-"""Largest distance of a point from the track's straight line."""
-LINE_RESIDUAL_GRAVE_UM = 500.0
-"""From here on it is hardly one track."""
-BACKSTEP_UM = 50.0
-"""How far a point may lie behind the one before it: hand jitter."""
-GAP_UM = 1_500.0
-SHORTEST_UM = 500.0
-LONGEST_UM = 10_000.0
-"""The length of a Neuropixels shank."""
-STEEPEST_SHARE = 0.5
-"""Least part of a track's length that must go in depth."""
-SAME_PLACE_UM = 100.0
-"""Mean distance under which two tracks of one recording coincide."""
 MOST_PAIRS = 50
 """Coinciding pairs that are listed per recording."""
 _SAMPLES = np.linspace(0.0, 1.0, 8)
+_FINE_SAMPLES = np.linspace(0.0, 1.0, 64)
 
 Floats = NDArray[np.float64]
 
@@ -60,11 +49,12 @@ def check_tracks(index: CheckIndex) -> Iterator[Problem]:
     if index.frame is not None:
         yield from _outside(index, clouds, index.frame)
     lines = _fit(clouds)
-    for i in np.flatnonzero(_odd_shape(lines)):
+    for i in np.flatnonzero(_odd_shape(lines, index.limits)):
         yield from _shape(index, lines, int(i))
     if index.frame is not None:
         yield from _depth(index, lines, index.frame)
     yield from _coinciding(index, lines)
+    yield from _crossing(index, lines)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,54 +157,55 @@ def _fit(clouds: _Clouds) -> _Lines:
     )
 
 
-def _odd_shape(lines: _Lines) -> NDArray[np.bool_]:
+def _odd_shape(lines: _Lines, limits: Thresholds) -> NDArray[np.bool_]:
     """(n,) whether `_shape` has anything to say."""
-    too_long = (lines.length_um < SHORTEST_UM) | (lines.length_um > LONGEST_UM)
-    jumps = (lines.backstep_um > BACKSTEP_UM) | (lines.gap_um > GAP_UM)
-    return (lines.residual_um > LINE_RESIDUAL_UM) | jumps | too_long
+    too_long = (lines.length_um < limits.shortest_um) | (lines.length_um > limits.longest_um)
+    jumps = (lines.backstep_um > limits.backstep_um) | (lines.gap_um > limits.gap_um)
+    return (lines.residual_um > limits.off_line_um) | jumps | too_long
 
 
 def _shape(index: CheckIndex, lines: _Lines, i: int) -> Iterator[Problem]:
-    place = index.at(index.by_track[lines.names[i]][0])
+    limits, place = index.limits, index.at(index.by_track[lines.names[i]][0])
     residual, length = float(lines.residual_um[i]), float(lines.length_um[i])
-    if residual > LINE_RESIDUAL_UM:
-        grave = residual > LINE_RESIDUAL_GRAVE_UM
+    if residual > limits.off_line_um:
+        grave = residual > limits.off_line_grave_um
         more = "; this is hardly one track" if grave else ""
         yield problem(
             "T2",
             f"A point lies {residual:.0f} um from the track's straight line{more}.",
             measured=round(residual, 1),
-            threshold=LINE_RESIDUAL_GRAVE_UM if grave else LINE_RESIDUAL_UM,
+            threshold=limits.off_line_grave_um if grave else limits.off_line_um,
             **place,
         )
-    if lines.backstep_um[i] > BACKSTEP_UM:
+    if lines.backstep_um[i] > limits.backstep_um:
         yield problem(
             "T3",
             f"The points go back by {lines.backstep_um[i]:.0f} um along the track.",
             measured=round(float(lines.backstep_um[i]), 1),
-            threshold=BACKSTEP_UM,
+            threshold=limits.backstep_um,
             **place,
         )
-    if lines.gap_um[i] > GAP_UM:
+    if lines.gap_um[i] > limits.gap_um:
         yield problem(
             "T4",
             f"There is a gap of {lines.gap_um[i]:.0f} um between points.",
             measured=round(float(lines.gap_um[i]), 1),
-            threshold=GAP_UM,
+            threshold=limits.gap_um,
             **place,
         )
-    if not SHORTEST_UM <= length <= LONGEST_UM:
-        short = length < SHORTEST_UM
+    if not limits.shortest_um <= length <= limits.longest_um:
+        short = length < limits.shortest_um
         yield problem(
             "T5",
             f"The track is {length:.0f} um long, {'very short' if short else 'longer than a probe'}.",
             measured=round(length, 1),
-            threshold=SHORTEST_UM if short else LONGEST_UM,
+            threshold=limits.shortest_um if short else limits.longest_um,
             **place,
         )
 
 
 def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Problem]:
+    limits = index.limits
     axis = next((i for i, letter in enumerate(reversed(frame.directions_xyz)) if letter in "SI"), None)
     if axis is None:
         return
@@ -222,15 +213,15 @@ def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Prob
     depth = np.abs(lines.ends_um_zyx[:, 1, axis] - lines.ends_um_zyx[:, 0, axis])
     rise = up * (lines.last_um_zyx[:, axis] - lines.first_um_zyx[:, axis])
     share = depth / np.maximum(lines.length_um, 1e-9)
-    flat = (share < STEEPEST_SHARE) & (lines.length_um > 0)
-    for i in np.flatnonzero(flat | (rise > BACKSTEP_UM)):
+    flat = (share < limits.steepest_share) & (lines.length_um > 0)
+    for i in np.flatnonzero(flat | (rise > limits.backstep_um)):
         place = index.at(index.by_track[lines.names[i]][0])
         if flat[i]:
             yield problem(
                 "T9",
                 f"Only {share[i]:.0%} of the track's length goes in depth.",
                 measured=round(float(share[i]), 3),
-                threshold=STEEPEST_SHARE,
+                threshold=limits.steepest_share,
                 **place,
             )
         else:
@@ -238,7 +229,7 @@ def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Prob
                 "T3",
                 f"The first point lies {rise[i]:.0f} um deeper than the last: the track was drawn from the tip.",
                 measured=round(float(rise[i]), 1),
-                threshold=BACKSTEP_UM,
+                threshold=limits.backstep_um,
                 **place,
             )
 
@@ -247,9 +238,9 @@ def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Prob
 
 
 def _coinciding(index: CheckIndex, lines: _Lines) -> Iterator[Problem]:
-    number = {name: i for i, name in enumerate(lines.names)}
     from scipy.spatial import cKDTree  # here, since every command would wait for it at its start
 
+    limits, number = index.limits, {name: i for i, name in enumerate(lines.names)}
     starts, ends = lines.ends_um_zyx[:, :1], lines.ends_um_zyx[:, 1:]
     samples = starts + (ends - starts) * _SAMPLES[None, :, None]
     for rows in index.by_recording.values():
@@ -258,18 +249,46 @@ def _coinciding(index: CheckIndex, lines: _Lines) -> Iterator[Problem]:
         if len(members) < 2:
             continue
         # The mean distance of two tracks is never less than the distance of their means.
-        near = cKDTree(samples[members].mean(axis=1)).query_pairs(SAME_PLACE_UM, output_type="ndarray")
+        near = cKDTree(samples[members].mean(axis=1)).query_pairs(limits.same_place_um, output_type="ndarray")
         if len(near) == 0:
             continue
         one, other = np.asarray(members)[near[:, 0]], np.asarray(members)[near[:, 1]]
         distance = np.linalg.norm(samples[one] - samples[other], axis=2).mean(axis=1)
-        close = np.flatnonzero(distance < SAME_PLACE_UM)
+        close = np.flatnonzero(distance < limits.same_place_um)
         for pair in close[:MOST_PAIRS]:
             a, b = lines.names[one[pair]], lines.names[other[pair]]
             yield problem(
                 "R4",
                 f"The tracks {a!r} and {b!r} lie {distance[pair]:.0f} um apart on average.",
                 measured=round(float(distance[pair]), 1),
-                threshold=SAME_PLACE_UM,
+                threshold=limits.same_place_um,
                 **index.at(index.by_track[b][0]),
             )
+
+
+def _crossing(index: CheckIndex, lines: _Lines) -> Iterator[Problem]:
+    """Tracks of two probes of one recording that touch each other somewhere, but do not coincide."""
+    limits, number = index.limits, {name: i for i, name in enumerate(lines.names)}
+    for rows in index.by_recording.values():
+        own = {index.rows[row].histology_track_id: index.rows[row] for row in rows}
+        names = [name for name in own if name in number]
+        at = [number[name] for name in names]
+        if len(at) < 2:
+            continue
+        starts, ends = lines.ends_um_zyx[at, 0], lines.ends_um_zyx[at, 1]
+        samples = starts[:, None] + (ends - starts)[:, None] * _FINE_SAMPLES[None, :, None]
+        nearest = Stretches(starts, ends).distances_um(samples.reshape(-1, 3)).reshape(len(at), len(at), -1).min(axis=2)
+        coarse = samples[:, :: len(_FINE_SAMPLES) // 8]
+        reach = limits.same_place_um
+        for i, j in np.argwhere(np.triu(nearest < limits.crossing_um, 1))[:MOST_PAIRS].tolist():
+            one, other = own[names[i]], own[names[j]]
+            probes = {row.logical_probe or row.ephys_collection for row in (one, other)}
+            together = (np.linalg.norm(coarse[i] - way, axis=1).mean() < reach for way in (coarse[j], coarse[j][::-1]))
+            if len(probes) == 2 and not any(together):
+                yield problem(
+                    "R4",
+                    f"The tracks {names[i]!r} and {names[j]!r} of two probes come within {nearest[i, j]:.0f} um.",
+                    measured=round(float(nearest[i, j]), 1),
+                    threshold=limits.crossing_um,
+                    **index.at(index.by_track[names[j]][0]),
+                )

@@ -33,17 +33,19 @@ EVIDENCE = (
     ),
     Rule(
         "T6",
-        "Length and insertion depth differ (not checked yet)",
+        "Length and insertion depth differ",
         W,
-        "The wrong track, or a part of it.",
-        "Compare with the notes.",
+        "The wrong track, or a part of it: dye often ends above the tip. The brain's shrinkage, as its other probes "
+        "show it, is taken out first.",
+        "Look at the end of the track, and compare with the notes of the insertion.",
     ),
     Rule(
         "T7",
-        "Track and recorded span do not fit (not checked yet)",
+        "Track and recorded span do not fit",
         W,
-        "Contacts would lie outside the brain.",
-        "Check probe and surface.",
+        "All recorded electrodes would lie above the brain. Only worth knowing where the surface of the brain was not "
+        "recorded and no surface recording is named.",
+        "Check the end of the track, and which probe it is of.",
     ),
     Rule(
         "T8",
@@ -55,17 +57,19 @@ EVIDENCE = (
     Rule("T9", "The track is close to horizontal", W, "The alignment sorts points by depth.", "Check the track."),
     Rule(
         "T10",
-        "The angle differs from the manipulator's (not checked yet)",
+        "The angle differs from the manipulator's",
         W,
-        "This may be another probe's track.",
-        "Compare both.",
+        "This may be another probe's track. The tilt of the image and the meaning of the angles' signs are estimated "
+        "from all probes of the brain whose angles are known, three at least.",
+        "Compare with the other probes' angles.",
     ),
     Rule(
         "T11",
-        "The track is far from the target (not checked yet)",
+        "The track is far from its target",
         W,
-        "This may be another probe's track.",
-        "Compare with the plan.",
+        "This may be another probe's track. Distances are taken in the atlas where its affines are at hand, else "
+        "against the places of all targets to each other; besides, the side of the image's middle is compared.",
+        "Compare with the plan, and with the targets of the other probes.",
     ),
     # --- S: shanks -----------------------------------------------------------------------------
     Rule(
@@ -77,28 +81,28 @@ EVIDENCE = (
     ),
     Rule(
         "S2",
-        "Shank spacing is off (not checked yet)",
+        "Shank spacing is off",
         W,
-        "Shanks are 250 um apart.",
+        "Shanks are 250 um apart, a little less or more in cleared tissue.",
         "Check which track is which shank.",
     ),
     Rule(
         "S3",
-        "Shanks are not parallel (not checked yet)",
+        "Shanks are not parallel",
         W,
         "Shanks of one probe are parallel.",
         "Check for a track of another probe.",
     ),
     Rule(
         "S4",
-        "Shank tracks are out of order (not checked yet)",
+        "Shank tracks are out of order",
         W,
-        "Two tracks may be swapped.",
+        "Two tracks may be swapped. A wholly reversed order cannot be seen: which side is shank 1 must be known.",
         "Check the order of the shanks.",
     ),
     Rule(
         "S5",
-        "Shank tips end at different depths (not checked yet)",
+        "Shank tips end at different depths",
         W,
         "A tip may not be drawn to its end.",
         "Check the tips.",
@@ -119,7 +123,13 @@ EVIDENCE = (
         "Map it or ignore it.",
     ),
     Rule("R3", "The layer's name says something else", W, "The name was given by who drew the track.", "Check both."),
-    Rule("R4", "Two tracks nearly coincide", W, "Two probes cannot be in one place.", "Check for a copied layer."),
+    Rule(
+        "R4",
+        "Two tracks coincide or cross",
+        W,
+        "Two probes of one recording cannot be in one place.",
+        "Check for a copied layer, and for a track of another recording.",
+    ),
     Rule(
         "R5",
         "The surface recording does not fit",

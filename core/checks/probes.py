@@ -1,0 +1,300 @@
+"""Checks of tracks against the plans of their probes: length, recorded span, angle, side and aim (T6, T7, T10, T11).
+
+The tracks of one probe in one recording are judged together, by the middle of its shanks. What a file does not tell is
+not checked. The brain's own scale, tilt and place are estimated from all mapped probes and taken out first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from core.asset_names import split_stream
+from core.atlas_frames import AffineAtlas
+from core.brain_pose import IN_THE_ATLAS, Scale, Stretches, UsualPlace, fit_place, fit_scale, fit_tilt
+from core.checks.index import CheckIndex
+from core.drawn_tracks import atlas_shape, drawn_shape
+from core.geometry import image_bounds_ras_um
+from core.models import ImageFrame, Points, Problem, Recording, Severity
+from core.plans import ProbePlan, plan_of
+from core.probe_geometry import RecordedSpan, recorded_spans
+from core.rules import problem
+from core.shank_geometry import fit_pitch, shank_layout
+from core.slots import probe_of
+from core.track_geometry import TrackShape
+
+LENGTH_ERROR = 0.08
+"""Usual difference of a drawn length from the insertion's, as a share."""
+PITCH_ERROR = 0.05
+"""Usual error of a scale that comes from the distances of a probe's shanks."""
+WHOLE_BRAIN_UM = 8_000.0
+"""An image narrower than this may show one hemisphere: its middle tells nothing."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MappedProbe:
+    """One probe of one recording with the tracks that the rows give it."""
+
+    recording: Recording
+    rows: tuple[int, ...]
+    """Manifest rows, by shank."""
+    shapes: tuple[TrackShape, ...]
+    """Of the same rows, in the image."""
+    shanks: tuple[int | None, ...]
+    """0-based physical shanks."""
+    in_atlas: tuple[TrackShape, ...]
+    """The same tracks in the atlas; () without one."""
+    plan: ProbePlan
+
+    def middle(self, *, atlas: bool = False) -> tuple[Points, Points]:
+        """(3,) entry and (3,) tip of the middle of its shanks."""
+        shapes = self.in_atlas if atlas else self.shapes
+        return _mean([shape.entry_um for shape in shapes]), _mean([shape.tip_um for shape in shapes])
+
+    @property
+    def scale(self) -> float | None:
+        """Drawn over true distances of its shanks."""
+        known = [(shank, shape) for shank, shape in zip(self.shanks, self.shapes, strict=True) if shank is not None]
+        if len({shank for shank, _ in known}) < 3 or len(known) > 4:
+            return None
+        fit = fit_pitch(shank_layout([shape for _, shape in known]))
+        return None if fit is None or fit.residual_um > 60.0 else fit.scale
+
+
+def mapped_probes(index: CheckIndex, atlas: AffineAtlas | None) -> tuple[MappedProbe, ...]:
+    """The probes that the rows map, with the shapes of their tracks; none when the image's geometry is unknown."""
+    if index.frame is None:
+        return ()
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number, row in enumerate(index.rows):
+        chosen = index.chosen(row.sorted_recording)
+        if chosen is None or len(index.by_track[row.histology_track_id]) > 1:
+            continue
+        split = split_stream(row.ephys_collection, [stream.token for stream in chosen[1].streams])
+        groups.setdefault((row.sorted_recording, split[0] if split else row.ephys_collection), []).append(number)
+    made = (_mapped(index, index.frame, atlas, base, numbers) for (_, base), numbers in groups.items())
+    return tuple(each for each in made if each is not None)
+
+
+def _mapped(
+    index: CheckIndex, frame: ImageFrame, atlas: AffineAtlas | None, base: str, numbers: list[int]
+) -> MappedProbe | None:
+    found = []
+    for number in sorted(numbers, key=lambda n: (index.rows[n].histology_shank or 0, n)):
+        layers = index.layers.get(index.rows[number].histology_track_id)
+        shape = drawn_shape(layers[0], frame) if layers else None
+        if layers and shape is not None:
+            found.append((number, shape, atlas_shape(layers[0], atlas) if atlas else None))
+    chosen = index.chosen(index.rows[numbers[0]].sorted_recording)
+    if not found or chosen is None:
+        return None
+    names = {base, *(index.rows[number].ephys_collection for number in numbers)}
+    return MappedProbe(
+        recording=chosen[0],
+        rows=tuple(number for number, _, _ in found),
+        shapes=tuple(shape for _, shape, _ in found),
+        shanks=tuple(index.rows[number].histology_shank for number, _, _ in found),
+        in_atlas=tuple(shape for _, _, shape in found if shape is not None),
+        plan=plan_of(chosen[0], names),
+    )
+
+
+def _mean(points: Sequence[Points]) -> Points:
+    return np.asarray(np.mean(points, axis=0))
+
+
+def check_probes(index: CheckIndex, probes: Sequence[MappedProbe], atlas: AffineAtlas | None) -> Iterator[Problem]:
+    """Every problem of mapped tracks against the plans of their probes."""
+    if not probes:
+        return
+    brain = _Brain(probes)
+    for number in range(len(probes)):
+        yield from _length(index, brain, number)
+        yield from _span(index, brain, number)
+    yield from _angles(index, probes)
+    far = list(_aims(index, brain, atlas))
+    yield from far
+    told = {each.where.row for each in far}
+    yield from (each for each in _sides(index, probes) if each.where.row not in told)
+
+
+@dataclass
+class _Brain:
+    """What all probes of a mapping say of the brain's size."""
+
+    probes: Sequence[MappedProbe]
+
+    def _ratios(self, without: int | None) -> list[tuple[float, float]]:
+        found = []
+        for number, probe in enumerate(self.probes):
+            if number != without and probe.plan.depth_um:
+                length = float(np.median([shape.length_um for shape in probe.shapes]))
+                found.append((length / probe.plan.depth_um, LENGTH_ERROR))
+            if probe.scale is not None:
+                found.append((probe.scale, PITCH_ERROR))
+        return found
+
+    @cached_property
+    def scale(self) -> Scale:
+        """By all probes."""
+        return fit_scale(self._ratios(None))
+
+    def scale_without(self, number: int) -> Scale:
+        """By all but one, so that it is not compared with itself."""
+        return fit_scale(self._ratios(number))
+
+
+# --- length ---------------------------------------------------------------------------------------
+
+
+def _length(index: CheckIndex, brain: _Brain, number: int) -> Iterator[Problem]:
+    """T6: each track against how far its probe was moved in."""
+    probe, limits = brain.probes[number], index.limits
+    if not probe.plan.depth_um:
+        return
+    scale = brain.scale_without(number)
+    expected = probe.plan.depth_um * scale.scale
+    allowed = max(limits.length_um, max(limits.length_share, 3.0 * scale.share) * expected)
+    for row, shape in zip(probe.rows, probe.shapes, strict=True):
+        if abs(shape.length_um - expected) > allowed:
+            yield problem(
+                "T6",
+                f"The track is {shape.length_um:.0f} um long; the probe was moved in by {probe.plan.depth_um:.0f} um, "
+                f"which is {expected:.0f} um in this brain (size {scale.scale:.2f}).",
+                measured=round(shape.length_um),
+                threshold=f"{expected - allowed:.0f} to {expected + allowed:.0f} um",
+                **index.at(row),
+            )
+
+
+def _span(index: CheckIndex, brain: _Brain, number: int) -> Iterator[Problem]:
+    """T7: each track against the electrodes that were recorded on its shank."""
+    probe, limits = brain.probes[number], index.limits
+    scale = brain.scale
+    for row, shape, shank in zip(probe.rows, probe.shapes, probe.shanks, strict=True):
+        known = probe_of(probe.recording, index.rows[row].ephys_collection)
+        span = _recorded(recorded_spans(known), shank) if known is not None else None
+        if span is None:
+            continue
+        lowest, highest = span.lowest_um * scale.scale, span.highest_um * scale.scale
+        # How unsure the brain's size is widens the margin: a long track may shrink by more than the ends are off.
+        margin = limits.span_um + 2.0 * scale.share * lowest
+        if lowest > shape.length_um + margin:
+            yield problem(
+                "T7",
+                f"The lowest recorded electrode lies {lowest:.0f} um above the tip, but the track is only "
+                f"{shape.length_um:.0f} um long: nothing was recorded inside the brain along it.",
+                measured=round(shape.length_um),
+                threshold=round(lowest - margin),
+                **index.at(row),
+            )
+        elif highest < shape.length_um - limits.span_um and not index.rows[row].surface_finding:
+            yield problem(
+                "T7",
+                f"The highest recorded electrode lies {highest:.0f} um above the tip of a track of "
+                f"{shape.length_um:.0f} um: the surface of the brain was not recorded.",
+                severity=Severity.INFO,
+                cure="Name the surface recording when there is one; else the surface must be found otherwise.",
+                measured=round(highest),
+                threshold=round(shape.length_um - limits.span_um),
+                **index.at(row),
+            )
+
+
+def _recorded(spans: Sequence[RecordedSpan], shank: int | None) -> RecordedSpan | None:
+    """The span of a shank, or the only one."""
+    return next((span for span in spans if span.shank == shank), spans[0] if len(spans) == 1 else None)
+
+
+# --- angles ---------------------------------------------------------------------------------------
+
+
+def _angles(index: CheckIndex, probes: Sequence[MappedProbe]) -> Iterator[Problem]:
+    """T10: directions against the manipulators' angles, after the turn that all of them share."""
+    known = [probe for probe in probes if probe.plan.angles_deg is not None]
+    if len(known) < index.limits.angle_tracks:
+        return
+    angles = np.array([probe.plan.angles_deg for probe in known])
+    drawn = np.array([_direction(probe) for probe in known])
+    tilt = fit_tilt(angles, drawn)
+    off = np.degrees(np.arccos(np.clip((tilt.directions(angles) * drawn).sum(axis=1), -1.0, 1.0)))
+    for i in np.flatnonzero(off > index.limits.angle_deg):
+        arc, module = angles[i]
+        yield problem(
+            "T10",
+            f"The track is turned by {off[i]:.0f} degrees from the manipulator's angles (arc {arc:g}, module "
+            f"{module:g}), after the {tilt.tilt_deg:.0f} degrees by which the image is tilted.",
+            measured=round(float(off[i]), 1),
+            threshold=index.limits.angle_deg,
+            **index.at(known[i].rows[0]),
+        )
+
+
+def _direction(probe: MappedProbe) -> Points:
+    entry, tip = probe.middle()
+    way = tip - entry
+    return np.asarray(way / max(float(np.linalg.norm(way)), 1e-9))
+
+
+# --- aims -----------------------------------------------------------------------------------------
+
+
+def _aims(index: CheckIndex, brain: _Brain, atlas: AffineAtlas | None) -> Iterator[Problem]:
+    """T11: the distance of each probe from its aim, after the place that all of them share."""
+    known = [
+        (probe, probe.plan.point_um, *probe.middle(atlas=atlas is not None))
+        for probe in brain.probes
+        if probe.plan.point_um is not None and (atlas is None or len(probe.in_atlas) == len(probe.rows))
+    ]
+    if len(known) < (2 if atlas is None else 1):
+        return  # one aim alone fits any track: where the brain lies is not known
+    aims = np.array([point for _, point, _, _ in known])
+    tracks = Stretches(np.array([entry for *_, entry, _ in known]), np.array([tip for *_, tip in known]))
+    usual = UsualPlace(scale=brain.scale) if atlas is None else IN_THE_ATLAS
+    place = fit_place(aims, tracks, usual)
+    places = place.points(aims)
+    away = np.linalg.norm(tracks.nearest_um(places) - places, axis=1)
+    for i in np.flatnonzero(away > index.limits.target_um):
+        probe = known[i][0]
+        how = f"by the atlas, {atlas.note}" if atlas else f"as the {len(known)} aims of this mouse lie to each other"
+        yield problem(
+            "T11",
+            f"The track passes {away[i] / 1e3:.1f} mm from {probe.plan.words} ({how}).",
+            measured=round(float(away[i])),
+            threshold=index.limits.target_um,
+            **index.at(probe.rows[0]),
+        )
+
+
+def _sides(index: CheckIndex, probes: Sequence[MappedProbe]) -> Iterator[Problem]:
+    """T11: the side of the image's middle against the side of the aim."""
+    middle = image_middle_um(index.frame) if index.frame is not None else None
+    if middle is None:
+        return
+    limit = index.limits.midline_um
+    for probe in probes:
+        aim = probe.plan.right_um
+        if aim is None or abs(aim) <= limit:
+            continue
+        entry, tip = probe.middle()
+        right = float((entry + tip)[0] / 2.0 - middle)
+        if right * aim < 0 and abs(right) > limit:
+            yield problem(
+                "T11",
+                f"The track lies {abs(right) / 1e3:.1f} mm {'right' if right > 0 else 'left'} of the image's middle, "
+                f"{probe.plan.words} {'right' if aim > 0 else 'left'} of the midline.",
+                measured=round(right),
+                threshold=limit if aim > 0 else -limit,
+                **index.at(probe.rows[0]),
+            )
+
+
+def image_middle_um(frame: ImageFrame) -> float | None:
+    """Where the image's middle lies towards the right; None when its size is unknown or it may be half a brain."""
+    bounds = image_bounds_ras_um(frame)
+    if bounds is None or bounds[1, 0] - bounds[0, 0] < WHOLE_BRAIN_UM:
+        return None
+    return float(bounds[:, 0].mean())

@@ -1,0 +1,47 @@
+"""The shapes of a state's tracks in anatomical micrometres, kept between two looks at the same state.
+
+Editing a mapping moves no point, so the shape of a layer is measured once and remembered.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from core.atlas_frames import AffineAtlas, points_to_ccf_um
+from core.geometry import level0_to_image_ras_um
+from core.models import AnnotationLayer, ImageFrame, Points
+from core.track_geometry import TrackShape, track_shape
+
+MOST_POINTS = 100
+"""Points that a shape is measured by; of more, as many are taken evenly: ends move by a hundredth of the length."""
+_REMEMBERED = 512
+_RAS_OF_CCF = np.array([1.0, -1.0, -1.0])
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def drawn_shape(layer: AnnotationLayer, frame: ImageFrame) -> TrackShape | None:
+    """A layer's track as a line in the image's RAS micrometres; None when fewer than two points differ."""
+    points_level0_zyx = _some(layer.points_level0_zyx)
+    return track_shape(level0_to_image_ras_um(points_level0_zyx, frame)) if len(points_level0_zyx) else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def atlas_shape(layer: AnnotationLayer, atlas: AffineAtlas) -> TrackShape | None:
+    """A layer's track as a line in the atlas, in RAS micrometres: CCF ML, and CCF AP and DV turned round."""
+    points_level0_zyx = _some(layer.points_level0_zyx)
+    if not len(points_level0_zyx):
+        return None
+    return track_shape(ccf_to_ras_um(points_to_ccf_um(points_level0_zyx, atlas)))
+
+
+def ccf_to_ras_um(points_ccf_um: Points) -> Points:
+    """(n, 3) CCF micrometres ML, AP, DV as micrometres towards right, front and up from the same origin."""
+    return np.asarray(np.asarray(points_ccf_um, dtype=np.float64).reshape(-1, 3) * _RAS_OF_CCF)
+
+
+def _some(points: Points) -> Points:
+    if len(points) <= MOST_POINTS:
+        return points
+    return np.asarray(points[np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int)])

@@ -1,0 +1,73 @@
+"""Where each probe of a recording was meant to go, in numbers that drawn tracks can be held against.
+
+A plan is told in the lab's frame: um and directions towards right, front and up. How that frame lies in the drawn
+brain, `core.brain_pose` estimates. Manipulator positions are left out: each manipulator counts from its own zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.atlas_frames import MIDLINE_ML_UM
+from core.drawn_tracks import ccf_to_ras_um
+from core.models import Points, Recording
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProbePlan:
+    """What the session's file tells of one probe; None where it does not."""
+
+    structure: str = ""
+    point_um: Points | None = None
+    """(3,) the aim, towards right, front and up from the atlas's left front upper corner."""
+    angles_deg: tuple[float, float] | None = None
+    """Arc and module."""
+    depth_um: float | None = None
+
+    @property
+    def right_um(self) -> float | None:
+        """How far the aim lies right of the midline; negative on the left."""
+        return None if self.point_um is None else float(self.point_um[0]) - MIDLINE_ML_UM
+
+    @property
+    def words(self) -> str:
+        """`target VISp`, or `its target` without a name."""
+        return f"target {self.structure}" if self.structure else "its target"
+
+
+NO_PLAN = ProbePlan()
+
+
+def plan_of(recording: Recording, names: Collection[str]) -> ProbePlan:
+    """The plan of the probe that has any of these names (its streams, its own); `NO_PLAN` when it is not told.
+
+    A recording that tells two different plans for one probe tells none.
+    """
+    found = [target for target in recording.targets if target.probe in names]
+    if not found:
+        return NO_PLAN
+    first = found[0]
+    points = {target.ccf_um_mlapdv for target in found}
+    angles = {(target.angles_deg.get("arc"), target.angles_deg.get("module")) for target in found}
+    depths = {target.depth_um for target in found}
+    point = first.ccf_um_mlapdv if len(points) == 1 else None
+    arc, module = next(iter(angles)) if len(angles) == 1 else (None, None)
+    return ProbePlan(
+        structure=first.structure,
+        point_um=None if point is None else ccf_to_ras_um(np.array(point))[0],
+        angles_deg=None if arc is None or module is None else (arc, module),
+        depth_um=next(iter(depths)) if len(depths) == 1 else None,
+    )
+
+
+def planned_directions(angles_deg: Points, signs: tuple[int, int] = (1, 1)) -> Points:
+    """(n, 3) unit vectors from the surface to the tip for (n, 2) arc and module angles.
+
+    Labs differ in what a positive angle means. `signs` turn it round; with (1, 1) a positive arc brings the tip to
+    the front and a positive module to the right.
+    """
+    arc, module = (np.radians(np.asarray(angles_deg, dtype=np.float64).reshape(-1, 2)) * signs).T
+    return np.column_stack([np.sin(module), np.cos(module) * np.sin(arc), -np.cos(module) * np.cos(arc)])
