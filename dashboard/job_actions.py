@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import panel as pn
 import panel.ui as pmui
@@ -18,6 +19,7 @@ from dashboard.job_words import monitored, tracks_line
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, STEPS
 from jobs import submission
+from jobs.quotas import Quotas
 from jobs.records import JobRecord, JobState, Step
 from jobs.submission import Choice
 
@@ -132,7 +134,8 @@ class JobActions:
     # --- the others --------------------------------------------------------------------------------
 
     async def _retry(self, _event: Event) -> None:
-        await self._act(submission.retry, "Queued again.")
+        again = partial(submission.retry, quotas=Quotas.of(self._context.settings))
+        await self._act(again, "Queued again.")
 
     def _decide(self, choice: Choice) -> Callable[[Event], Awaitable[None]]:
         async def decide(_event: Event) -> None:

@@ -24,6 +24,7 @@ from dashboard.state import Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
 from jobs.earlier import converted_before
+from jobs.quotas import Quotas
 from jobs.submission import submit
 
 
@@ -217,6 +218,7 @@ class LaunchView:
                 user=self._user,
                 now=datetime.now(UTC),
                 relaunch=relaunch,
+                quotas=Quotas.of(self._context.settings),
             )
         except TrackmapperError as error:
             text.notify("error", f"Not launched. {error}")

@@ -160,12 +160,12 @@ class CodeOceanReader:
         except ThrottledError as error:
             return Health(HealthKind.SLOW, f"Code Ocean asks for a pause. {error.cure}".strip())
         except (AccessError, RefusedError) as error:
-            return Health(HealthKind.REFUSING, str(error))
+            return Health(HealthKind.REFUSING, _told(error))
         except NotFoundError:
             told = f"There is no Code Ocean at {self.platform_id}. Check CODE_OCEAN_DOMAIN."
             return Health(HealthKind.AWAY, told)
         except PlatformError as error:
-            return Health(HealthKind.AWAY, str(error))
+            return Health(HealthKind.AWAY, _told(error))
         except Exception as error:  # noqa: BLE001 - the header of every page asks, and must come whatever happens
             return Health(HealthKind.AWAY, f"Code Ocean cannot be asked ({type(error).__name__}).")
         took_s = self._now() - began_s
@@ -239,3 +239,9 @@ class CodeOceanReader:
         if self._api is None:
             raise AccessError("it is not public", where=where, cure=_SET_TOKEN)
         return self._api
+
+
+def _told(error: PlatformError) -> str:
+    """An error without its place: which of our requests it was says nothing to who reads a page's header."""
+    message = error.message[:1].upper() + error.message[1:]
+    return f"{message.rstrip('.')}. {error.cure}".strip()
