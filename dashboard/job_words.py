@@ -121,7 +121,7 @@ def _settling(job: JobRecord, windows: Windows | None, now: datetime, zone: tzin
         f"again: {count(job.clean_looks, 'look')}, nothing found yet."
     )
     if windows is not None:
-        window_s = windows.run_s if job.step is Step.RUN else windows.asset_s
+        window_s = windows.asset_s if job.step in (Step.MANIFEST_ASSET, Step.STATE_ASSET) else windows.run_s
         words += f" Decided {moment(asked + timedelta(seconds=window_s), now, zone)} at the earliest."
     return words + (f" It was sent again {count(job.reposts, 'time')} before." if job.reposts else "")
 
