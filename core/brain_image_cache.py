@@ -52,7 +52,8 @@ class BrainImageFiles:
                 image = _image(arrays)
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             _log.warning("A kept brain image cannot be used (%s: %s): %s", type(error).__name__, error, path.name)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
             return None
         with contextlib.suppress(OSError):  # it was removed just now, and is in memory already
             os.utime(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
@@ -407,7 +408,7 @@ def test_the_folder_stays_small_and_what_is_used_stays_longest(tmp_path):
     rng = np.random.default_rng(0)
 
     def image(number: int, cache: BrainImageFiles) -> None:
-        volume = rng.integers(0, 2**16, (12, 12, 12)).astype("<u2") if number >= 0 else np.zeros((1, 1, 1))
+        volume = rng.integers(0, 2**16, (12, 12, 12)).astype("<u2")
         library = FakeLibrary()
         asset = library.add(NAME, brain_files(volume, chunk=12), id=f"brain {number}")
         read_brain_image(library, asset, ImageChannel("x", PATH, frame((24, 24, 24))), cache=cache)
@@ -415,8 +416,11 @@ def test_the_folder_stays_small_and_what_is_used_stays_longest(tmp_path):
     roomy = BrainImageFiles(tmp_path)
     image(0, roomy)
     size = kept_files(tmp_path)[0].stat().st_size
+    (first,) = kept_files(tmp_path)
     image(1, roomy)
-    first, second = sorted(kept_files(tmp_path), key=lambda path: path.stat().st_mtime_ns)
+    (second,) = {*kept_files(tmp_path)} - {first}
+    for age_s, path in ((200, first), (100, second)):
+        os.utime(path, (path.stat().st_mtime - age_s,) * 2)
     tight = BrainImageFiles(tmp_path, max_bytes=int(2.5 * size))
     image(0, tight)  # used, so that the other one is now the older
     image(2, tight)

@@ -8,7 +8,7 @@ import builders as b
 import pytest
 
 from core.models import ImageChannel, Stitched, Subject
-from core.subjects.shown_image import first_image, image_frame_of, shown_channel
+from core.subjects.shown_image import first_image, image_frame_of, shown_brain, shown_channel
 
 OTHER = "Ex_445_Em_469"
 
@@ -35,6 +35,9 @@ def test_the_first_image_of_a_stitched_asset_counts_not_the_first_channel_of_the
     frame = image_frame_of(state, subject(brain(f"{OTHER}.zarr", f"{b.CHANNEL}.zarr")))
     assert frame is not None
     assert frame.levels == 2
+    seen = shown_brain(state, subject(replace(brain(), asset=b.asset("other")), brain(f"{b.CHANNEL}.zarr")))
+    assert seen is not None
+    assert (seen[0], seen[1].name) == (b.brain().asset, b.CHANNEL)
 
 
 @pytest.mark.parametrize(

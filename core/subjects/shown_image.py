@@ -5,7 +5,7 @@ A state may show several images. The first one that names a stitched asset count
 
 from __future__ import annotations
 
-from core.models import ImageChannel, ImageFrame, ImageLayer, State, Stitched, Subject
+from core.models import Asset, ImageChannel, ImageFrame, ImageLayer, State, Stitched, Subject
 
 
 def first_image(state: State) -> ImageLayer | None:
@@ -22,6 +22,15 @@ def shown_channel(image: ImageLayer, stitched: Stitched) -> ImageChannel | None:
     return next((by_file[file] for file in files if file in by_file), None)
 
 
+def shown_brain(state: State, subject: Subject | None) -> tuple[Asset, ImageChannel] | None:
+    """The stitched asset and its channel that a state shows; None when it names none, or the mouse has it not."""
+    image = first_image(state)
+    if image is None or subject is None:
+        return None
+    shown = ((stitched.asset, shown_channel(image, stitched)) for stitched in subject.stitched)
+    return next(((asset, channel) for asset, channel in shown if channel is not None), None)
+
+
 def image_frame_of(state: State, subject: Subject | None) -> ImageFrame | None:
     """The geometry that a conversion of this state is placed by.
 
@@ -33,8 +42,5 @@ def image_frame_of(state: State, subject: Subject | None) -> ImageFrame | None:
         The image's frame; `assumed` in it says what its metadata left open. None when the state names no stitched
         asset, the asset is not there, lacks the image, or the image's geometry cannot be read.
     """
-    image = first_image(state)
-    if image is None or subject is None:
-        return None
-    shown = (shown_channel(image, stitched) for stitched in subject.stitched)
-    return next((channel.frame for channel in shown if channel is not None), None)
+    shown = shown_brain(state, subject)
+    return None if shown is None else shown[1].frame
