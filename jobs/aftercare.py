@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from core.platforms.base import Runner, RunState
-from jobs.calls import run_key
+from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
 from jobs.coverage_rows import delivered_rows, undelivered_rows
 from jobs.job_states import ENDS, JobState, Phase, Step
@@ -41,7 +41,7 @@ def check_up(
     # Of a time that lies ahead the clock was turned back: it is as good as past.
     late = checkup.intent is None or abs((now.at - checkup.intent).total_seconds()) >= find_again_s
     again = checkup.again is not None and now.at >= checkup.again
-    if not (checkup.soon or again or late):
+    if not (checkup.soon or again or late) or misplaced(record, runner):
         return False
     if record.has_ended:
         supersede_failures(store, record, now)

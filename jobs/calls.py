@@ -63,6 +63,8 @@ def perform(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable
         runner: The platform.
         open_launch: Reads back what the job was launched with.
     """
+    if kind is not Kind.CLAIM and (elsewhere := misplaced(record, runner)):
+        return NotReached(elsewhere)
     if kind is Kind.MAKE:
         return _make(record, runner, open_launch)
     try:
@@ -73,7 +75,21 @@ def perform(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable
         return NotReached(f"{type(error).__name__}: {error}")
 
 
+def misplaced(record: JobRecord, runner: Runner) -> str:
+    """Why this worker can say nothing of a job, for people; "" when it can: it looks at another platform."""
+    if not record.platform_id or not runner.platform_id or record.platform_id == runner.platform_id:
+        return ""
+    return (
+        f"the job was launched on {record.platform_id}, and this worker is set to {runner.platform_id}; "
+        "it waits for a worker that is set to the same"
+    )
+
+
 def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
+    # The settings may name another converter than when the job was claimed.
+    refusal = runner.refusal(record.converter, record.converter_version, record.route)
+    if refusal and record.step is Step.RUN:
+        return Refused(f"{refusal}; launch it again")
     try:
         request = _effect(record, open_launch(record))
     except StoreBusyError as error:
@@ -102,7 +118,7 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
 
 def run_key(record: JobRecord) -> RunKey:
     """What tells the runs of this job from all others."""
-    return RunKey(record.token, record.ids.manifest_asset or "", record.route)
+    return RunKey(record.token, record.ids.manifest_asset or "", record.route, record.converter)
 
 
 def _not_reached(error: TrackmapperError) -> NotReached:

@@ -191,6 +191,8 @@ class JobRecord(Frozen):
     subject: str
     acquisition: str | None = None
     platform: str
+    platform_id: str = ""
+    """Which platform of that name; "" for jobs from before it was kept."""
     converter: str
     converter_version: str
     trackmapper_version: str = ""

@@ -131,6 +131,7 @@ def _new_record(plan: ConversionPlan, user: str, now: datetime) -> JobRecord:
         subject=plan.subject,
         acquisition=plan.acquisition,
         platform=plan.platform,
+        platform_id=plan.platform_id,
         converter=plan.converter,
         converter_version=plan.converter_version,
         trackmapper_version=_own_version(),

@@ -233,6 +233,8 @@ class RunKey:
     manifest_asset: str = ""
     """Id of the asset that was made for this job alone: a run that it is attached to is this job's."""
     route: str = DIRECT
+    converter: str = ""
+    """The conversion that the job was launched with, whatever the settings name by now; "": the runner's."""
 
 
 @dataclass(frozen=True, slots=True)

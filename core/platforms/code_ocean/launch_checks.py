@@ -127,6 +127,8 @@ def mounts_to_send(request: RunRequest, brought: Mapping[str, str]) -> tuple[lis
             faults.append(
                 f"the asset {mount.asset_id} lies in the capsule as {lies}, the job needs it as {mount.mount}"
             )
+        if any(folder == mount.mount and asset_id != mount.asset_id for asset_id, folder in brought.items()):
+            faults.append(f"the capsule brings another asset as {mount.mount}, the job needs {mount.asset_id} there")
     return mounts, faults
 
 

@@ -18,7 +18,8 @@ _STATES = {
     "completed": RunState.FINISHED,
     "failed": RunState.FAILED,
 }
-_BAD_ENDS = frozenset({"failed", "stopped"})
+_GOOD_ENDS = frozenset({"", "succeeded"})
+"""No word is one: older servers say none, and the exit code and the results count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Computation:
     def status(self) -> RunStatus:
         """What it is doing. `completed` alone is no success: a crash has this state too."""
         state = _STATES.get(self.state, RunState.RUNNING)  # a word of tomorrow must not end a run that goes on
-        if state is RunState.FINISHED and self.end_status in _BAD_ENDS:
+        if state is RunState.FINISHED and self.end_status not in _GOOD_ENDS:
             state = RunState.STOPPED if self.end_status == "stopped" else RunState.FAILED
         words = " ".join(filter(None, (self.state, self.end_status)))
         return RunStatus(self.id, state, self.exit_code, words)

@@ -54,11 +54,19 @@ class RunListings:
     Args:
         api: Sends the requests.
         max_age_s: How old a list may be for looking at a run.
+        young_s: How long a run that was started from here may not show, not even when it is asked for singly.
         now: Seconds of a clock that is never set.
     """
 
-    def __init__(self, api: CodeOceanApi, *, max_age_s: float, now: Callable[[], float] = time.monotonic) -> None:
-        self._api, self._max_age_s, self._now = api, max_age_s, now
+    def __init__(
+        self,
+        api: CodeOceanApi,
+        *,
+        max_age_s: float,
+        young_s: float = 0.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api, self._max_age_s, self._young_s, self._now = api, max_age_s, young_s, now
         self._kept: dict[str, _Listing] = {}
         self._last_start_s: dict[str, float] = {}
         self._started_s: dict[str, float] = {}
@@ -129,10 +137,10 @@ class RunListings:
         for capsule, runs in self._newest.items():
             self._newest[capsule] = tuple(run for run in runs if run.id != run_id)
 
-    def is_young(self, run_id: str, window_s: float) -> bool:
-        """Whether a run was started from here less than so many seconds ago, and not deleted since."""
+    def is_young(self, run_id: str) -> bool:
+        """Whether a run was started from here so lately that it may not show yet, and not deleted since."""
         started_s = self._started_s.get(run_id)
-        return started_s is not None and self._now() - started_s <= window_s
+        return started_s is not None and self._now() - started_s <= self._young_s
 
     # --- one list -------------------------------------------------------------------------------
 
@@ -176,6 +184,8 @@ class RunListings:
         self._note(capsule, *kept.runs.values())
 
     def _is_gone(self, run_id: str) -> bool:
+        if self.is_young(run_id):
+            return False
         try:
             self._api.read("GET", f"computations/{run_id}")
         except NotFoundError:

@@ -73,7 +73,9 @@ class CodeOceanRunner:
             settings.asset_settle_minutes * 60.0, settings.run_settle_minutes * 60.0, _CLEAN_LOOKS
         )
         self._capsules = Capsules(api, now=now)
-        self._listings = RunListings(api, max_age_s=settings.code_ocean_poll_seconds / 2, now=now)
+        self._listings = RunListings(
+            api, max_age_s=settings.code_ocean_poll_seconds / 2, young_s=self.settle.run_window_s, now=now
+        )
         self._ours: set[str] = set()
 
     @classmethod
@@ -247,11 +249,11 @@ class CodeOceanRunner:
             raise RefusedError("; ".join(faults), where=f"capsule {monitor}", cure="Launch it on the direct route.")
         return {"capsule_id": monitor, "data_assets": mounts, "parameters": [settings]}
 
-    def _capsule(self, route: str) -> str:
+    def _capsule(self, route: str, converter: str = "") -> str:
         """The capsule whose runs we start on a route."""
         if refusal := self.refusal(self.converter, "", route):
             raise RefusedError(refusal, cure="Launch it again on another route.")
-        return self._settings.monitor_capsule if route == MONITORED else self.converter
+        return self._settings.monitor_capsule if route == MONITORED else converter or self.converter
 
     # --- watching -------------------------------------------------------------------------------
 
@@ -261,7 +263,7 @@ class CodeOceanRunner:
         Raises:
             PlatformError: the list cannot be read whole, or is out of date; nothing may be concluded from it.
         """
-        return self._find(self._capsule(key.route), key)
+        return self._find(self._capsule(key.route, key.converter), key)
 
     def find_children(self, key: RunKey) -> tuple[str, ...]:
         """Ids of every conversion that a monitor started for a job, oldest first; () on the direct route.
@@ -269,7 +271,7 @@ class CodeOceanRunner:
         Raises:
             PlatformError: as for `find_runs`.
         """
-        return self._find(self.converter, key) if key.route == MONITORED else ()
+        return self._find(key.converter or self.converter, key) if key.route == MONITORED else ()
 
     def _find(self, capsule: str, key: RunKey) -> tuple[str, ...]:
         found = tuple(run.id for run in self._listings.whole(capsule, key.token) if is_of_job(run, key))
@@ -282,10 +284,11 @@ class CodeOceanRunner:
             run = self._read_run(run_id)
         except NotFoundError:
             return False
-        capsule = self._capsule(key.route)
+        converter = key.converter or self.converter
+        capsule = self._capsule(key.route, converter)
         # Code Ocean may not say of which capsule a run is; only the converter's has these parameters.
         is_converters = any(name == "manifest" for name, _ in run.parameters)
-        right = run.capsule == capsule if run.capsule else is_converters == (capsule == self.converter)
+        right = run.capsule == capsule if run.capsule else is_converters == (capsule == converter)
         return right and is_of_job(run, key)
 
     def run_status(self, run_id: str) -> RunStatus:
@@ -297,7 +300,7 @@ class CodeOceanRunner:
         try:
             return (run or self._read_run(run_id)).status
         except NotFoundError:
-            if self._listings.is_young(run_id, self.settle.run_window_s):
+            if self._listings.is_young(run_id):
                 # It may be as slow to show as a start whose answer was lost, and it goes on meanwhile.
                 raise UnavailableError(
                     "Code Ocean does not show the run that it has just started", where=run_id, cure=_ASKED_AGAIN
