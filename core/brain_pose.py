@@ -25,6 +25,10 @@ ANGLE_DEG = 3.0
 """Usual difference of a track from its plan's direction."""
 PLACE_UM = 350.0
 """Usual distance of a track from its aim."""
+LENGTH_ERROR = 0.08
+"""Usual difference of a drawn length from the insertion's, as a share."""
+PITCH_ERROR = 0.05
+"""Usual error of a scale that comes from the distances of a probe's shanks."""
 _COARSE_TO_FINE = (12.0, 8.0, 5.0, 3.0, 3.0, 3.0, 3.0)
 """How many usual errors off a probe loses its say, pass by pass: the later, the stricter."""
 

@@ -10,13 +10,15 @@ from functools import lru_cache
 import numpy as np
 
 from core.atlas_frames import AffineAtlas, points_to_ccf_um
-from core.geometry import level0_to_image_ras_um
+from core.geometry import image_bounds_ras_um, level0_to_image_ras_um
 from core.models import AnnotationLayer, ImageFrame, Points
 from core.track_geometry import TrackShape, track_shape
 
 MOST_POINTS = 100
 """Points that a shape is measured by; of more, as many are taken evenly: ends move by a hundredth of the length."""
 _REMEMBERED = 512
+WHOLE_BRAIN_UM = 8_000.0
+"""An image narrower than this may show one hemisphere: its middle tells nothing."""
 _RAS_OF_CCF = np.array([1.0, -1.0, -1.0])
 
 
@@ -45,3 +47,11 @@ def _some(points: Points) -> Points:
     if len(points) <= MOST_POINTS:
         return points
     return np.asarray(points[np.linspace(0, len(points) - 1, MOST_POINTS).round().astype(int)])
+
+
+def image_middle_um(frame: ImageFrame) -> float | None:
+    """Where the image's middle lies towards the right; None when its size is unknown or it may be half a brain."""
+    bounds = image_bounds_ras_um(frame)
+    if bounds is None or bounds[1, 0] - bounds[0, 0] < WHOLE_BRAIN_UM:
+        return None
+    return float(bounds[:, 0].mean())

@@ -390,5 +390,9 @@ class Suggestion:
     score: float
     """0 to 1."""
     certain: bool
-    """True only when every token agrees and nothing else fits as well."""
+    """True only when every token agrees, geometry does not contradict, and nothing else fits as well."""
     reasons: tuple[str, ...]
+    margin: float | None = None
+    """How much worse all fit if the track goes elsewhere, as logarithm of odds; None when only its name was read."""
+    runner_up: str = ""  # the probe it would go to then, in words; "" for none of them
+    evidence: dict[str, float] = field(default_factory=dict)  # what each kind of geometry says for (> 0) or against

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_the_true_manifests_pass_the_checks(sample, states, subject):
         assert stopping == []
 
 
-def test_names_suggest_the_clean_day_rightly_and_the_swapped_tracks_wrongly(sample, states, subject):
+def test_the_clean_day_is_certain_and_tracks_that_carry_each_others_name_are_not(sample, states, subject):
     clean = {one.track: one for one in suggest(states[1], subject)}
     for row in true_rows(sample.states[1]):
         assert clean[row.histology_track_id].certain
@@ -119,8 +120,23 @@ def test_names_suggest_the_clean_day_rightly_and_the_swapped_tracks_wrongly(samp
         assert (assignment.sorting, assignment.stream) == (row.sorted_recording, row.ephys_collection)
         assert assignment.shank == row.ephys_shank
     whole = {one.track: one for one in suggest(states[0], subject)}
-    assert "2025-03-12" in whole["A_0312"].assignment.recording
+    assert "2025-03-13" in whole["A_0312"].assignment.recording
+    assert "2025-03-12" in whole["20250313_ProbeA"].assignment.recording
+    for track in ("A_0312", "20250313_ProbeA"):
+        assert not whole[track].certain
+        assert any("mm from target VISp; next best" in reason for reason in whole[track].reasons)
     assert not whole["268"].certain
+
+
+def test_mapping_the_swapped_tracks_by_their_names_is_warned(sample, states, subject):
+    rows = list(true_rows(sample.states[0]))
+    at = {row.histology_track_id: number for number, row in enumerate(rows)}
+    one, other = at["A_0312"], at["20250313_ProbeA"]
+    rows[one] = replace(rows[one], histology_track_id="20250313_ProbeA")
+    rows[other] = replace(rows[other], histology_track_id="A_0312")
+    warned = [p for p in check_mapping(rows, state=states[0], subject=subject) if p.severity is Severity.WARNING]
+    assert {p.where.row for p in warned if p.rule == "T11"} == {one, other}
+    assert "R3" not in {p.rule for p in warned if p.where.row in (one, other)}
 
 
 def test_the_swapped_names_are_told_by_the_hemisphere(states, sample):

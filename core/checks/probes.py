@@ -14,10 +14,19 @@ import numpy as np
 
 from core.asset_names import split_stream
 from core.atlas_frames import AffineAtlas
-from core.brain_pose import IN_THE_ATLAS, Scale, Stretches, UsualPlace, fit_place, fit_scale, fit_tilt
+from core.brain_pose import (
+    IN_THE_ATLAS,
+    LENGTH_ERROR,
+    PITCH_ERROR,
+    Scale,
+    Stretches,
+    UsualPlace,
+    fit_place,
+    fit_scale,
+    fit_tilt,
+)
 from core.checks.index import CheckIndex
-from core.drawn_tracks import atlas_shape, drawn_shape
-from core.geometry import image_bounds_ras_um
+from core.drawn_tracks import atlas_shape, drawn_shape, image_middle_um
 from core.models import ImageFrame, Points, Problem, Recording, Severity
 from core.plans import ProbePlan, plan_of
 from core.probe_geometry import RecordedSpan, recorded_spans
@@ -25,13 +34,6 @@ from core.rules import problem
 from core.shank_geometry import fit_pitch, shank_layout
 from core.slots import probe_of
 from core.track_geometry import TrackShape
-
-LENGTH_ERROR = 0.08
-"""Usual difference of a drawn length from the insertion's, as a share."""
-PITCH_ERROR = 0.05
-"""Usual error of a scale that comes from the distances of a probe's shanks."""
-WHOLE_BRAIN_UM = 8_000.0
-"""An image narrower than this may show one hemisphere: its middle tells nothing."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -290,11 +292,3 @@ def _sides(index: CheckIndex, probes: Sequence[MappedProbe]) -> Iterator[Problem
                 threshold=limit if aim > 0 else -limit,
                 **index.at(probe.rows[0]),
             )
-
-
-def image_middle_um(frame: ImageFrame) -> float | None:
-    """Where the image's middle lies towards the right; None when its size is unknown or it may be half a brain."""
-    bounds = image_bounds_ras_um(frame)
-    if bounds is None or bounds[1, 0] - bounds[0, 0] < WHOLE_BRAIN_UM:
-        return None
-    return float(bounds[:, 0].mean())

@@ -42,7 +42,7 @@ class Thresholds:
     spacing_most: float = _limit(1.4, "S2", "shanks stand 250 um apart, tissue swells by 15 %, clicks err")
     parallel_deg: float = _limit(5, "S3", "shanks are parallel; a line through clicked points errs by a degree or two")
     shank_order_um: float = _limit(50, "S4", "neighbours nearer than this have no order")
-    tips_apart_um: float = _limit(300, "S5", "tips of one probe lie level, and dye ends a little off them")
+    tips_apart_um: float = _limit(400, "S5", "tips of one probe lie level, and dye ends a little off them")
     same_place_um: float = _limit(100, "R4", "two probes cannot be nearer all along")
     crossing_um: float = _limit(70, "R4", "the width of a shank: nearer, two probes would have touched")
     surface_seconds: float = _limit(600, "R5", "converters take what lasts longer for a main recording")

@@ -10,7 +10,7 @@ from core.manifest.rows import shank_columns
 from core.models import Problem, Recording, Role, Severity, Sorting
 from core.rules import problem
 from core.slots import main_days, recorded_shanks, recording_day, sorted_stream_of, stream_letter, usable_sortings
-from core.suggestions import name_words
+from core.suggestions.names import name_words
 from core.track_names import NameReading, read_name
 
 

@@ -1,13 +1,12 @@
-"""Suggestions from names: which stream and shank a layer's name speaks of, with reasons. A person decides."""
+"""What a layer's name alone suggests: the stream and shank it speaks of, with reasons, and how it fits any other."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core.asset_names import split_stream
-from core.models import Assignment, Recording, Role, Sorting, SortingStatus, State, Subject, Suggestion
+from core.models import Assignment, Recording, Role, Sorting, SortingStatus, Subject, Suggestion
 from core.slots import (
-    main_days,
     recorded_shanks,
     recording_day,
     stream_letter,
@@ -25,7 +24,7 @@ DOUBT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
+class StreamSlot:
     """A stream of a recording that a track could belong to."""
 
     recording: Recording
@@ -34,19 +33,6 @@ class _Slot:
     """The quad-base probe that the stream is one shank of."""
     position: int | None
     """Which of its shanks, from 1."""
-
-
-def suggest(state: State, subject: Subject) -> tuple[Suggestion, ...]:
-    """One suggestion per track layer, in the state's order, from the layers' names alone.
-
-    A suggestion is certain only when the name says all that is needed and exactly one stream fits; tracks that
-    claim the same stream and shank are none of them certain.
-    """
-    slots = _slots(subject)
-    words = name_words(subject)
-    days = main_days(subject)
-    found = [_suggest_one(layer.name, slots, words, days) for layer in state.tracks]
-    return _without_collisions(found)
 
 
 def name_words(subject: Subject) -> dict[str, frozenset[str]]:
@@ -66,7 +52,8 @@ def name_words(subject: Subject) -> dict[str, frozenset[str]]:
     return {word: frozenset(streams) for word, streams in words.items() if len(word) > 1}
 
 
-def _slots(subject: Subject) -> tuple[_Slot, ...]:
+def stream_slots(subject: Subject) -> tuple[StreamSlot, ...]:
+    """Every stream that a track could belong to, in the order of the recordings."""
     slots = []
     for recording in subject.recordings:
         if recording.role is Role.SURFACE:
@@ -74,34 +61,35 @@ def _slots(subject: Subject) -> tuple[_Slot, ...]:
         streams = stream_names(recording)
         for stream in streams:
             probe, position = split_stream(stream, streams) or (None, None)
-            slots.append(_Slot(recording, stream, probe, position))
+            slots.append(StreamSlot(recording, stream, probe, position))
     return tuple(slots)
 
 
-def _suggest_one(
-    track: str, slots: tuple[_Slot, ...], words: dict[str, frozenset[str]], days: tuple[str, ...]
+def suggest_by_name(
+    track: str, slots: tuple[StreamSlot, ...], words: dict[str, frozenset[str]], days: tuple[str, ...]
 ) -> Suggestion:
+    """What the name of a track says; certain only when it says all that is needed and one stream fits."""
     reading = read_name(track, words)
     reasons = [f"the name says {reading.words()}" if reading.says_something else "the name says nothing known"]
     reasons += reading.notes
     if reading.tag is None and reading.probe is None:
         if reading.says_something:
             reasons.append("it does not say which probe")
-        return _cannot_tell(track, reasons)
+        return cannot_tell(track, reasons)
 
     fitting = [slot for slot in slots if _is_stream(slot, reading, words)]
     if not fitting:
-        return _cannot_tell(track, [*reasons, f"no recording has a {reading.tag or 'probe ' + str(reading.probe)}"])
+        return cannot_tell(track, [*reasons, f"no recording has a {reading.tag or 'probe ' + str(reading.probe)}"])
     on_day, why = _on_day(fitting, reading, days)
     reasons += why
     if len(on_day) != 1:
         if on_day:
             reasons.append("several fit: " + _listed(on_day))
-        return _cannot_tell(track, reasons)
+        return cannot_tell(track, reasons)
     return _fill(track, on_day[0], reading, reasons)
 
 
-def _is_stream(slot: _Slot, reading: NameReading, words: dict[str, frozenset[str]]) -> bool:
+def _is_stream(slot: StreamSlot, reading: NameReading, words: dict[str, frozenset[str]]) -> bool:
     if reading.tag == slot.stream:
         return True
     if reading.tag is not None and slot.stream not in words[reading.tag]:
@@ -112,7 +100,9 @@ def _is_stream(slot: _Slot, reading: NameReading, words: dict[str, frozenset[str
     return slot.position is None or reading.shank is None or slot.position == reading.shank + 1
 
 
-def _on_day(fitting: list[_Slot], reading: NameReading, days: tuple[str, ...]) -> tuple[list[_Slot], list[str]]:
+def _on_day(
+    fitting: list[StreamSlot], reading: NameReading, days: tuple[str, ...]
+) -> tuple[list[StreamSlot], list[str]]:
     """The slots of the day that the name gives, and why others were left."""
     slots, reasons = fitting, []
     if reading.date is not None:
@@ -133,7 +123,7 @@ def _on_day(fitting: list[_Slot], reading: NameReading, days: tuple[str, ...]) -
     return slots, reasons
 
 
-def _fill(track: str, slot: _Slot, reading: NameReading, reasons: list[str]) -> Suggestion:
+def _fill(track: str, slot: StreamSlot, reading: NameReading, reasons: list[str]) -> Suggestion:
     """The suggestion for the one slot that fits, with every doubt named."""
     recording = slot.recording
     doubts = list(reading.notes)
@@ -179,7 +169,7 @@ def _fill(track: str, slot: _Slot, reading: NameReading, reasons: list[str]) -> 
     )
 
 
-def _shank(slot: _Slot, reading: NameReading, sorting: Sorting | None) -> tuple[int | None, str]:
+def _shank(slot: StreamSlot, reading: NameReading, sorting: Sorting | None) -> tuple[int | None, str]:
     """The 0-based shank within the stream, and the doubt about it."""
     said = reading.shank
     if slot.position is not None:
@@ -199,38 +189,14 @@ def _shank(slot: _Slot, reading: NameReading, sorting: Sorting | None) -> tuple[
     return said, ""
 
 
-def _cannot_tell(track: str, reasons: list[str]) -> Suggestion:
+def cannot_tell(track: str, reasons: list[str]) -> Suggestion:
+    """A suggestion of nothing, and why."""
     return Suggestion(
         track=track, assignment=None, score=0.0, certain=False, reasons=("cannot tell", *dict.fromkeys(reasons))
     )
 
 
-def _without_collisions(found: list[Suggestion]) -> tuple[Suggestion, ...]:
-    """Make suggestions for the same stream and shank uncertain, each naming the others."""
-    claims: dict[tuple[str, str, int | None], list[str]] = {}
-    for suggestion in found:
-        if suggestion.assignment is not None:
-            claims.setdefault(_claim(suggestion.assignment), []).append(suggestion.track)
-    checked = []
-    for at, suggestion in enumerate(found):
-        rivals = claims[_claim(suggestion.assignment)] if suggestion.assignment is not None else []
-        if len(rivals) > 1:
-            others = ", ".join(other.track for i, other in enumerate(found) if i != at and other.track in rivals)
-            suggestion = replace(
-                suggestion,
-                certain=False,
-                score=round(suggestion.score * DOUBT, 3),
-                reasons=(*suggestion.reasons, f"also claimed by {others}"),
-            )
-        checked.append(suggestion)
-    return tuple(checked)
-
-
-def _claim(assignment: Assignment) -> tuple[str, str, int | None]:
-    return assignment.recording, assignment.stream, assignment.shank
-
-
-def _listed(slots: list[_Slot]) -> str:
+def _listed(slots: list[StreamSlot]) -> str:
     """Slots in words, at most four."""
     named = [f"{slot.stream} of {slot.recording.start[:16] or slot.recording.name}" for slot in slots]
     return ", ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
