@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from core.platforms.base import Runner, RunState
+from core.platforms.base import MONITORED, Runner, RunState
 from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
 from jobs.coverage_rows import delivered_rows, undelivered_rows
@@ -39,7 +39,10 @@ def check_up(
     """
     record = store.get(checkup.job_id)
     # Of a time that lies ahead the clock was turned back: it is as good as past.
-    late = checkup.intent is None or abs((now.at - checkup.intent).total_seconds()) >= find_again_s
+    last = checkup.intent
+    if last and record.ended and record.cancel is not None and record.route == MONITORED:
+        last = max(last, record.ended)  # a monitor may have started its conversion until it was stopped
+    late = last is None or abs((now.at - last).total_seconds()) >= find_again_s
     again = checkup.again is not None and now.at >= checkup.again
     if not (checkup.soon or again or late) or misplaced(record, runner):
         return False

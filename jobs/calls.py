@@ -231,8 +231,10 @@ def _verify(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord]
     try:
         entries = runner.list_results(record.conversion_run or "")
     except NotFoundError:
-        # The monitor may have kept the result of a conversion that was deleted since.
-        kept = record.route == MONITORED and _made_by(_capture(record, open_launch(record)), runner)
+        # The monitor, or we after the backup, may have kept the result of a conversion that was deleted since.
+        kept = (record.route == MONITORED or record.look_first) and _made_by(
+            _capture(record, open_launch(record)), runner
+        )
         return Results(bool(kept))
     return Results(any(entry.name not in _LOGS for entry in entries))
 

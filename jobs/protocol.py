@@ -317,6 +317,11 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
         return _end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}; the {words} was never made", now)
     told = f"no {words} was found in {looks} looks over {waited_s:.0f} s"
     limit = policy.run_reposts if is_run else policy.asset_reposts
+    if record.look_first and is_run and not policy.settle.starts_once:
+        # Its inputs are there, so it went on after the backup: a run may have been started since, and taken away.
+        words = f"{told}; it may have been started after the backup, and deleted since; a person must decide"
+        asks = looked.changed(state=JobState.NEEDS_YOU, look_first=False, reposts=limit, due=None, error=words)
+        return asks.told(now.at, "needs you", words)
     if record.look_first or record.reposts < limit or (is_run and policy.settle.starts_once):
         # What was never made has no successors either: nothing more is looked for beforehand.
         reposts = record.reposts + (not record.look_first)

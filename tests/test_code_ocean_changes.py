@@ -10,10 +10,14 @@ from core.errors import PlatformError, RefusedError, UnavailableError
 from core.platforms.base import DIRECT, MONITORED, RunKey, RunState
 from core.platforms.code_ocean.launch_checks import Capsules, run_params
 from core.platforms.code_ocean.records import computation_of
+from jobs import submission
+from jobs.backup import restore_backup, write_backup
 from jobs.monitor import Monitor
-from jobs.records import JobState, Phase, Step
+from jobs.records import JobState, Phase, RemoteRun, Step
+from jobs.store import JobStore
 from tests.code_ocean_jobs import VERSION, bench
 from tests.fake_code_ocean_state import CONVERTER, FakeCapsule
+from tests.job_records import START
 
 OTHER = "c0ffee00-0000-4000-8000-000000000001"
 
@@ -111,3 +115,67 @@ def test_a_capsule_that_brings_another_asset_under_a_name_of_ours_is_refused(job
     name = request.mounts[0].mount
     with pytest.raises(RefusedError, match="brings another asset"):
         run_params(request, CONVERTER, replace(Capsules(jobs.api).terms(CONVERTER, VERSION), baked_in={"x": name}))
+
+
+# --- a backup ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["cancelled since", "tidied up since"])
+def test_a_restored_job_whose_run_was_deleted_since_does_not_start_a_second_one_by_itself(jobs, tmp_path, ended):
+    jobs.fake.timing.run_s = 60.0
+    job_id = jobs.launch()
+    write_backup(jobs.store, tmp_path / "b.zip", now=START)
+    if ended:
+        record = jobs.until(job_id, JobState.SUCCEEDED)
+        jobs.runner.stop_run(record.ids.run)
+    else:
+        jobs.until(job_id, JobState.RUNNING)
+        submission.cancel(jobs.store, job_id, "ana", jobs.clock().at)
+        jobs.until(job_id, JobState.CANCELLED)
+    restore_backup(tmp_path / "b.zip", tmp_path / "new", now=jobs.clock().at)
+    with JobStore(tmp_path / "new") as store:
+        jobs.store = store
+        jobs.restart()
+        record = jobs.until(job_id, lambda record: record.has_ended or record.state is JobState.NEEDS_YOU)
+        assert record.state is JobState.NEEDS_YOU
+        assert len(jobs.made("run")) == 1
+        submission.resolve(store, job_id, submission.Choice.START_AGAIN, "ana", jobs.clock().at)
+        jobs.until(job_id, JobState.SUCCEEDED)
+        assert len(jobs.made("run")) == 2
+
+
+def test_a_restored_job_finds_its_result_although_its_run_was_deleted_since(jobs, tmp_path):
+    jobs.fake.timing.run_s = 60.0
+    job_id = jobs.launch()
+    jobs.until(job_id, JobState.RUNNING)
+    write_backup(jobs.store, tmp_path / "b.zip", now=START)
+    result = jobs.until(job_id, JobState.SUCCEEDED).ids.result
+    jobs.runner.stop_run(jobs.record(job_id).ids.run)
+    restore_backup(tmp_path / "b.zip", tmp_path / "new", now=jobs.clock().at)
+    with JobStore(tmp_path / "new") as store:
+        jobs.store = store
+        jobs.restart()
+        record = jobs.until(job_id, lambda record: record.has_ended)
+    assert (record.state, record.ids.result) == (JobState.INCOMPLETE, result)
+    assert "2 of 2 tracks delivered" in record.error
+    assert len(jobs.made("capture")) == 1
+
+
+# --- a cancellation ---------------------------------------------------------------------------------
+
+
+def test_a_conversion_that_shows_after_its_monitor_was_cancelled_is_stopped(jobs):
+    """The monitor waited for hours before it began, and started its conversion just then."""
+    jobs.fake.timing.run_s = 1e6
+    job_id = jobs.launch(route=MONITORED)
+    record = jobs.until(job_id, lambda record: bool(record.remote.child))
+    jobs.clock.s += 3 * 3600.0
+    child = jobs.fake.world.computations.pop(record.remote.child)
+    jobs.store.put(jobs.record(job_id).changed(remote=RemoteRun(state="running")))
+    jobs.restart()
+    submission.cancel(jobs.store, job_id, "ana", jobs.clock().at)
+    jobs.until(job_id, JobState.CANCELLED)
+    jobs.run_for(60)
+    jobs.fake.world.computations[child.id] = child
+    jobs.run_for(60 * 60, step_s=20)
+    assert child.id not in jobs.fake.world.computations
