@@ -33,13 +33,11 @@ lint: setup-test ## style, types, directions of import
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# What needs the machine to itself (browsers, kills) comes last, alone.
 test: lint ## every gate and every test, the browser's too
-	$(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow" --cov --cov-report=
-	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/pytest -m "browser or slow" --cov --cov-append --cov-report=term:skip-covered
+	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/pytest -n 3 --dist loadgroup --cov --cov-report=term:skip-covered
 
 quick: setup-test ## the tests without browser and kill campaigns
-	$(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow"
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not browser and not slow"
 
 campaign: setup-test ## the large forms of the counting tests, hours long; CAMPAIGN="--seed 7 days" picks
 	$(BIN)/python -m tests.campaign $(CAMPAIGN)
