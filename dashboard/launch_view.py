@@ -75,7 +75,7 @@ class LaunchView:
             margin=0,
             sizing_mode="stretch_width",
         )
-        session.param.watch(lambda *_: self.refresh(), ["opened", "checked"])
+        session.param.watch(lambda *_: self._news(), ["opened", "checked"])
         self.refresh()
 
     @property
@@ -168,18 +168,32 @@ class LaunchView:
         except TrackmapperError as error:
             text.notify("error", str(error))
             return
+        self._list_confirms()
+        self.again.visible = False
+        self.dialog.open = True
+        await self.form.load(self.form.version.value or "")
+
+    def _news(self) -> None:
+        """The mapping, or what is known of the mouse, is another: an open dialog must not show the old one."""
+        self.refresh()
+        if self.dialog.open:
+            self._list_confirms()
+            self._summarize()
+            self._enable()
+
+    def _list_confirms(self) -> None:
+        """One box for each rule to confirm; one that says the same as before stays ticked."""
+        ticked = {box.label for _, box in self._confirms if box.value} if self.dialog.open else set()
         self._confirms = []
         for rule, problems in _by_rule(self._of(Severity.CONFIRM)).items():
             places = ", ".join(dict.fromkeys(p.where.track for p in problems if p.where.track))
             words = f"I confirm {rule}: {problems[0].message}" + (f" ({places})" if len(problems) > 1 else "")
-            box = pmui.Checkbox(label=text.label(words, 400), sizing_mode="stretch_width")
+            label = text.label(words, 400)
+            box = pmui.Checkbox(label=label, value=label in ticked, sizing_mode="stretch_width")
             box.param.watch(lambda _: self._enable(), "value")
             self._confirms.append((rule, box))
         self.checks[:] = [box for _, box in self._confirms]
-        self.again.visible = False
         self.launch.label = f"Launch {text.count(len(self.rows), 'row')}"
-        self.dialog.open = True
-        await self.form.load(self.form.version.value or "")
 
     def _enable(self) -> None:
         ready = self.form.usable and self._planned and not self._of(Severity.ERROR)

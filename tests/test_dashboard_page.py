@@ -472,6 +472,25 @@ def test_launch_waits_for_the_last_error_and_the_last_confirmation_and_makes_one
     assert len(shared.store.newest(10)) == 1
 
 
+def test_an_open_dialog_shows_what_would_run_now_and_asks_anew_what_is_news(shared):
+    view, launch, launched = mapped(shared)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    asyncio.run(launch._open(None))
+    confirm_all(launch)
+    choose(view, view.rows[0].id, stream="ProbeB")
+    assert "<td>ProbeB</td>" in str(launch.summary.object)
+    assert "<td>ProbeA</td>" not in str(launch.summary.object)
+    view.remember((Converted(b.DAY1, "7", frozenset({("another", "ProbeB", None)})),))
+    assert {rule for rule, box in launch._confirms if not box.value} >= {"R8"}
+    assert launch.launch.disabled
+    asyncio.run(launch._launch(None))
+    assert launched == []
+    view.remember(())
+    confirm_all(launch)
+    asyncio.run(launch._launch(None))
+    assert [row.stream for row in shared.store.get(launched[0]).rows] == ["ProbeB"]
+
+
 def test_a_mapping_that_has_succeeded_is_launched_again_only_when_asked_to(shared):
     view, launch, launched = mapped(shared)
     choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
