@@ -17,7 +17,8 @@ HEADER_CSS = """
 .row > .waits { flex: 0 1 auto; max-width: 320px; }
 """
 BANNER_CSS = """
-.banner { padding: 6px 12px; border-radius: 6px; margin: 0 0 6px; border: 1px solid var(--line); background: var(--soft); }
+.banner { padding: 6px 12px; border-radius: 6px; margin: 0 0 6px; }
+.banner { border: 1px solid var(--line); background: var(--soft); }
 .banner.trouble { border-color: var(--warn); }
 """
 

@@ -51,7 +51,9 @@ class Mice:
         gather: What gathers one.
     """
 
-    def __init__(self, reader: AssetReader, *, now: Callable[[], datetime] = utc_now, gather: Gather = gather_subject) -> None:
+    def __init__(
+        self, reader: AssetReader, *, now: Callable[[], datetime] = utc_now, gather: Gather = gather_subject
+    ) -> None:
         self._reader, self._now, self._gather = reader, now, gather
         self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[str, str], Subject] = OrderedDict()

@@ -111,7 +111,11 @@ def _machine(settings: Settings) -> Iterator[Finding]:
         yield (
             ok("notices", "an address is set, and apprise is installed")
             if installed
-            else warning("notices", "an address is set, but apprise is not installed", "Install the extra `notify`, as the README says.")
+            else warning(
+                "notices",
+                "an address is set, but apprise is not installed",
+                "Install the extra `notify`, as the README says.",
+            )
         )
 
 

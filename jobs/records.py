@@ -237,7 +237,7 @@ class JobRecord(Frozen):
     throttled: bool = False
     """The effect in doubt was answered with a request for a pause: one look that finds nothing settles it."""
     look_first: bool = False
-    """Restored from a backup: what it is about to make may have been made since, and is looked for before it is sent."""
+    """Restored from a backup: what it is about to make may have been made since, and is looked for first."""
     proposed_run: str = ""
     """A run that a person named as this job's; the worker asks the platform whether it is."""
     deadline: AwareDatetime | None = None
