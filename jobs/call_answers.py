@@ -122,6 +122,8 @@ class Counted:
 
     coverage: CountedCoverage
     twins: tuple[str, ...] = ()
+    other: RunStatus | None = None
+    """The twin whose result was kept, when it is not that of the job's own run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,10 @@ def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:
     results = _made_by(_capture(record, launch), runner)
     ours = (record.ids.run, record.remote.child, record.ids.result)
     twins = tuple(dict.fromkeys(i for i in (*runs, *results) if i not in ours))
-    return Counted(CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows), twins)
+    # A monitor may have kept the result of another conversion than the one that was watched.
+    source = result.provenance_computation or ""
+    other = runner.run_status(source) if source in runs and source not in ours else None
+    return Counted(CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows), twins, other)
 
 
 def _launched(record: JobRecord, launch: Launch) -> Launched:

@@ -388,8 +388,8 @@ def _counted(record: JobRecord, answer: Counted, now: Moment) -> JobRecord:
     if coverage.delivered < coverage.asked:
         return _end(counted, JobState.INCOMPLETE, share, now)
     # Files of a run that broke off may be cut short, so a full count alone does not make it green.
-    if record.remote.state != RunState.FINISHED or record.remote.exit_code not in (0, None):
-        return _end(
-            counted, JobState.INCOMPLETE, f"{share}, but the run did not end well: {run_words(record.remote)}", now
-        )
+    remote = record.remote if answer.other is None else seen_alone(answer.other).remote
+    if remote.state != RunState.FINISHED or remote.exit_code not in (0, None):
+        words = f"{share}, but the run did not end well: {run_words(remote)}"
+        return _end(counted, JobState.INCOMPLETE, words, now)
     return _end(counted.told(now.at, "counted", share), JobState.SUCCEEDED, "", now)

@@ -16,7 +16,7 @@ from jobs.monitor import Monitor
 from jobs.records import JobState, Phase, RemoteRun, Step
 from jobs.store import JobStore
 from tests.code_ocean_jobs import VERSION, bench
-from tests.fake_code_ocean_state import CONVERTER, FakeCapsule
+from tests.fake_code_ocean_state import CONVERTER, FakeCapsule, Outcome
 from tests.job_records import START
 
 OTHER = "c0ffee00-0000-4000-8000-000000000001"
@@ -159,6 +159,29 @@ def test_a_restored_job_finds_its_result_although_its_run_was_deleted_since(jobs
     assert (record.state, record.ids.result) == (JobState.INCOMPLETE, result)
     assert "2 of 2 tracks delivered" in record.error
     assert len(jobs.made("capture")) == 1
+
+
+# --- a monitor that started twice --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("second", "ends"), [("ok", JobState.SUCCEEDED), ("crash", JobState.INCOMPLETE)])
+def test_a_result_that_a_monitor_kept_of_its_other_conversion_is_as_good_as_that_one(jobs, second, ends):
+    jobs.fake.monitor.habits.twice = True
+    jobs.fake.set_outcome(Outcome("ok"))
+    jobs.fake.set_outcome(Outcome(second))
+    jobs.fake.timing.asset_s = 60.0
+    job_id = jobs.launch(route=MONITORED)
+
+    def kept():
+        return [asset for asset in jobs.fake.world.assets.values() if jobs.record(job_id).token in asset.tags][2:]
+
+    record = jobs.until(job_id, lambda _: bool(kept()))
+    assert record.state is JobState.RUNNING
+    [result] = kept()
+    result.provenance = {**result.provenance, "computation": jobs.made("run")[2]}
+    record = jobs.until(job_id, lambda record: record.has_ended)
+    assert (record.coverage.delivered, record.remote.state) == (2, "finished")
+    assert (record.state, "failed, exit code 1" in record.error) == (ends, second == "crash")
 
 
 # --- a cancellation ---------------------------------------------------------------------------------
