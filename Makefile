@@ -1,6 +1,6 @@
 # One command per chore. Everything lives in .venv and .build; nothing outside the checkout is touched
 # (but Debian's chromium, which `make test` installs when root and missing).
-.PHONY: setup setup-test demo test quick campaign bench pictures lint format docs lock clean
+.PHONY: setup setup-test demo test quick campaign bench truth pictures lint format docs lock clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -44,6 +44,9 @@ campaign: setup-test ## the large forms of the counting tests, hours long; CAMPA
 
 bench: setup-test ## print the figures of docs/architecture.md
 	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/python -m tests.bench
+
+truth: setup-test ## judge checks and suggestions on 1,000 synthetic mice, into docs/truth.md; TRUTH="--mice 50 --seed 0" picks
+	$(BIN)/python tests/truth.py --out docs/truth.md $(TRUTH)
 
 pictures: setup-test ## take the README's screenshots anew
 	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/python -m tests.pictures

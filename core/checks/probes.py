@@ -129,24 +129,27 @@ class _Brain:
 
     probes: Sequence[MappedProbe]
 
-    def _ratios(self, without: int | None) -> list[tuple[float, float]]:
-        found = []
-        for number, probe in enumerate(self.probes):
-            if number != without and probe.plan.depth_um:
-                length = float(np.median([shape.length_um for shape in probe.shapes]))
-                found.append((length / probe.plan.depth_um, LENGTH_ERROR))
-            if probe.scale is not None:
-                found.append((probe.scale, PITCH_ERROR))
-        return found
+    @cached_property
+    def _depths(self) -> list[tuple[int, float]]:
+        """(probe, drawn length over insertion depth) where the depth is known."""
+        return [
+            (number, float(np.median([shape.length_um for shape in probe.shapes])) / probe.plan.depth_um)
+            for number, probe in enumerate(self.probes)
+            if probe.plan.depth_um
+        ]
+
+    @cached_property
+    def _pitches(self) -> list[tuple[float, float]]:
+        return [(scale, PITCH_ERROR) for probe in self.probes if (scale := probe.scale) is not None]
 
     @cached_property
     def scale(self) -> Scale:
         """By all probes."""
-        return fit_scale(self._ratios(None))
+        return self.scale_without(None)
 
-    def scale_without(self, number: int) -> Scale:
-        """By all but one, so that it is not compared with itself."""
-        return fit_scale(self._ratios(number))
+    def scale_without(self, number: int | None) -> Scale:
+        """By the depths of all probes but one, so that it is not compared with itself."""
+        return fit_scale([*self._pitches, *((ratio, LENGTH_ERROR) for n, ratio in self._depths if n != number)])
 
 
 # --- length ---------------------------------------------------------------------------------------

@@ -41,6 +41,8 @@ _TRIES = 48
 _KEPT_TRIES = 2
 _TURNS = 3
 _NEAR_UM = 700.0
+_TOLD = 0.5
+"""Share of tracks whose names say something, above which names alone are a good first choice."""
 _FAR_UM = 1e7
 
 
@@ -138,10 +140,13 @@ class Judge:
     def _settle(self, place: Place | None) -> tuple[Evidence, Points, Matching]:
         """Choice and place in turns, from a first place; None begins with the choice."""
         tilt: Tilt | None = None
-        scale = self._scale(None)
+        scale, before = self._scale(None), None
         for _ in range(_TURNS):
             found = self._evidence(place, tilt, scale)
             chosen = match(self._scores(found))
+            if before is not None and np.array_equal(chosen.place, before):
+                break
+            before = chosen.place
             scale = self._scale(chosen)
             tilt = self._tilt(chosen)
             place = self._place(chosen, scale, place)
@@ -206,10 +211,11 @@ class Judge:
         return fit_place(aims, self.tracks.middles.take([track for _, track in known]), self._usual(scale), start)
 
     def _starts(self) -> list[Place | None]:
-        """Places to begin with: the atlas's own; else none, and those in which most aims meet a track."""
+        """Places to begin with: the atlas's own; else none, and where names are silent, those of most meeting aims."""
         if self.in_atlas:
             return [Place(np.eye(3), 1.0, np.zeros(3))]
-        return [None, *self._meeting()]
+        told = (self.named.max(axis=1) > 0).mean()
+        return [None] if told > _TOLD else [None, *self._meeting()]
 
     def _meeting(self) -> list[Place]:
         """Shifts that bring one aim onto one tip, the best of some dozens by how many aims then lie on a track."""
