@@ -22,6 +22,7 @@ from core.errors import (
 from core.platforms.code_ocean.api import Budget, CodeOceanApi
 from tests.fake_code_ocean import TOKEN, FakeCodeOcean
 from tests.fake_code_ocean_faults import FAULTS
+from tests.fake_code_ocean_state import CONVERTER
 from tests.light_s3 import Answer, LightS3
 
 EFFECT = {"name": "an asset", "tags": ["x"], "mount": "an asset", "source": {"aws": {"bucket": "b", "prefix": "p"}}}
@@ -194,3 +195,10 @@ def test_the_budget_spreads_requests_over_time():
         times.append(clock[0])
     assert times[:3] == [0.0, 0.0, 0.0]
     assert times[3:] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+
+
+def test_a_server_that_repeats_the_token_does_not_give_it_away(place: Place):
+    mounts = [{"id": TOKEN, "mount": "m"}, {"id": "x", "mount": "n"}]
+    with pytest.raises(RefusedError, match=r"\(token\) not found") as caught:
+        place.api.effect("POST", "computations", body={"capsule_id": CONVERTER, "data_assets": mounts})
+    assert TOKEN not in str(caught.value)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -197,7 +198,7 @@ class CodeOceanApi:
             ) as answer:
                 return _json(_body(answer, where), answer.status_code, where)
         except CodeOceanError as error:
-            raise _refusal(error.http_err.response, where) from None
+            raise _refusal(error.http_err.response, where, self._token) from None
         except requests.exceptions.SSLError:
             raise UnavailableError(
                 "its certificate is not accepted", where=where, cure="Check CODE_OCEAN_DOMAIN and the machine's clock."
@@ -237,9 +238,9 @@ def _json(data: bytes, status: int, where: str) -> Any:  # noqa: ANN401 - JSON
         raise UnclearError("the answer is no JSON", where=where) from None
 
 
-def _refusal(answer: requests.Response, where: str) -> PlatformError:
+def _refusal(answer: requests.Response, where: str, token: SecretStr) -> PlatformError:
     """The error that an HTTP status of 400 or more stands for."""
-    status, told = answer.status_code, _told(answer)
+    status, told = answer.status_code, _told(answer, token)
     words = f"HTTP {status}" + (f": {told}" if told else "")
     if status == 401:
         told = f"Code Ocean does not accept the token ({words})"
@@ -261,14 +262,17 @@ def _refusal(answer: requests.Response, where: str) -> PlatformError:
     return UnclearError(f"Code Ocean {'is broken' if status >= 500 else 'says'} ({words})", where=where)
 
 
-def _told(answer: requests.Response) -> str:
-    """What an error's body says, on one line; a page of HTML says nothing."""
+def _told(answer: requests.Response, token: SecretStr) -> str:
+    """What an error's body says, on one line; a page of HTML says nothing. It may repeat what was sent."""
     try:
         told = answer.json()
         text = str(told.get("message", "")) if isinstance(told, dict) else ""
     except (ValueError, RecursionError, requests.exceptions.RequestException):
         text = "" if "html" in answer.headers.get("Content-Type", "") else answer.text
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if secret := token.get_secret_value():
+        basic = b64encode(f"{secret}:".encode()).decode()
+        line = line.replace(secret, "(token)").replace(basic, "(token)")
     return "" if "<html" in line.lower() else line[:_WORDS]
 
 
