@@ -8,9 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from core.models import Sorting
 from core.platforms.base import AssetReader
 from core.platforms.choice import is_code_ocean, make_reader
+from core.recent import Recent
 from core.settings import Settings, load_settings
+from core.subjects.units import StreamUnits, UnitsCache, read_units
 from dashboard.health import HealthWatch, WorkerSeen
 from dashboard.job_log import KeptLog, read_job_log
 from dashboard.mice import Mice
@@ -20,6 +23,7 @@ from jobs.records import JobRecord
 from jobs.store import JobStore
 
 PLATFORM_THREADS = 24
+STREAMS_KEPT = 128
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class Context:
     health: HealthWatch = field(init=False)
     mice: Mice = field(init=False)
     offers: Offers = field(init=False)
+    units: UnitsCache = field(default_factory=lambda: Recent(STREAMS_KEPT), init=False)
     _threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +47,14 @@ class Context:
         """Do what waits for the platform, on threads of its own: a slow platform holds no page's clock up."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: what(*args, **more))
+
+    async def units_of(self, sorting: Sorting, token: str) -> StreamUnits:
+        """The units of one stream, read once while they are looked at.
+
+        Raises:
+            PlatformError: they cannot be read now.
+        """
+        return await self.ask(read_units, self.reader, sorting, token, known=self.units)
 
     @property
     def costs(self) -> str:

@@ -23,6 +23,7 @@ from dashboard.theme import CSS
 from dashboard.track_lines import scene
 from dashboard.track_plot_3d import TrackPlot3D
 from dashboard.track_plots import TrackPlots
+from dashboard.unrolled_view import ReadUnits, UnrolledView
 
 PLOTS_HEIGHT = 690
 _TWO_COLUMNS = """
@@ -109,11 +110,12 @@ class PlotsView:
 class MappingView:
     """Everything below the source row, shown when a state is open."""
 
-    def __init__(self, session: Session, launch: pn.viewable.Viewable) -> None:
+    def __init__(self, session: Session, launch: pn.viewable.Viewable, read_units: ReadUnits | None = None) -> None:
         self._session = session
         self.table = AssignmentTable(session)
         self.problems = ProblemsView(session)
         self.plots = PlotsView(session)
+        self.unrolled = UnrolledView(session, read_units)
         self.cards = text.pane(Markup(""), [CSS, CARD_CSS])
         self.detail = text.pane(Markup(""), [CSS])
         self._make_tools()
@@ -128,6 +130,7 @@ class MappingView:
             self.tools,
             self.table.view,
             self.detail,
+            self.unrolled.view,
             self.problems.view,
             launch,
             sizing_mode="stretch_width",

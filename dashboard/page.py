@@ -211,7 +211,7 @@ class Dashboard:
 
     def _show_mapping(self, _event: Event) -> None:
         if self._mapping is None:
-            self._mapping = MappingView(self.session, self.launch.view)
+            self._mapping = MappingView(self.session, self.launch.view, self.context.units_of)
             self._below[:] = [self._mapping.view]
             self._mapping.plots.plan_drawing()
 

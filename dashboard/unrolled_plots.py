@@ -1,0 +1,247 @@
+"""The pictures of a track against its recording: raw Bokeh, built once and fed anew with each selection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.plotting import figure
+from numpy.typing import NDArray
+
+from core.unrolled import ShankPlane, Unrolled, UnrolledShank, depth_bins
+from dashboard.edits import shank_label
+from dashboard.text import label
+from dashboard.theme import GREY
+
+HEIGHT = 400
+PLANNED = "#d64550"
+"""Readable on the dark and on the light page alike."""
+WIDTH_OF_SHANKS = {1: 420, 2: 500, 3: 590}
+LEAST_WIDTH, MOST_WIDTH = 340, 680
+PLANE_WIDTH = 250
+_TRACK, _CONTACTS, _UNITS = (0.06, 0.18), (0.26, 0.40), (0.48, 0.97)
+"""Where the three lanes of a shank stand, as shares of its width."""
+_OFF_UM, _ACROSS_UM = 150.0, 70.0
+"""Half the width of the track's lane, and the width of a shank."""
+
+Columns = dict[str, Any]
+
+
+class UnrolledPlot:
+    """Every shank along its depth: the track with its clicked points, the contacts, the units."""
+
+    def __init__(self) -> None:
+        self.figure = _plain_figure("depth below the surface, mm")
+        self._sources = {name: ColumnDataSource(columns) for name, columns in _empty().items()}
+        source = self._sources
+        draw = self.figure
+        draw.quad("left", "right", "top", "bottom", source=source["sky"], color=GREY, alpha=0.13)
+        draw.segment("x0", "y0", "x1", "y1", source=source["lines"], color=GREY, line_width=1, line_dash="dashed")
+        draw.segment("x0", "y0", "x1", "y1", source=source["planned"], color=PLANNED, line_width=2, line_dash="dotted")
+        draw.segment("x0", "y0", "x1", "y1", source=source["tracks"], color="color", line_width="width")
+        draw.scatter("x", "y", source=source["points"], color="color", size=5, line_color=None)
+        bars = draw.quad(
+            "left", "right", "top", "bottom", source=source["bars"], fill_color="color", fill_alpha="fill",
+            line_color="color", line_width=1,
+        )  # fmt: skip
+        contacts = draw.scatter(
+            "x", "y", source=source["contacts"], marker="marker", size="size", line_color="color", fill_color="color",
+            fill_alpha="fill",
+        )  # fmt: skip
+        draw.text(
+            "x", "y", "words", source=source["words"], text_color=GREY, text_font_size="11px", text_font_style="style",
+            text_align="align", x_offset="right_px", y_offset="down_px",
+        )  # fmt: skip
+        draw.add_tools(
+            HoverTool(renderers=[contacts], tooltips=[("contact", "@where"), ("depth", "@y{0.00} mm")]),
+            HoverTool(renderers=[bars], tooltips=[("units", "@units"), ("depth", "@depth")]),
+        )
+        draw.xgrid.visible = False
+        draw.xaxis.major_tick_line_color = None
+
+    def show(self, unrolled: Unrolled, colors: Mapping[str, str]) -> None:
+        """Draw another one."""
+        shanks = unrolled.shanks
+        deepest = max(shank.length_um for shank in shanks) / 1000.0
+        depths = [float(each.min()) for shank in shanks for each in _depths(shank) if len(each)]
+        planned = unrolled.planned_surface_um
+        top = min([0.0, *depths, *([] if planned is None else [planned])]) / 1000.0
+        room = 0.1 * (deepest - top)
+        high, low = top - 1.6 * room, deepest + 0.8 * room
+        self.figure.y_range.update(start=low, end=high)
+        self.figure.x_range.update(start=0.0, end=float(len(shanks)))
+        axis = self.figure.xaxis[0]
+        lanes = ((_TRACK, "track"), (_CONTACTS, "contacts"), (_UNITS, "units"))
+        named = {
+            i + (start + end) / 2: words
+            for i in range(len(shanks))
+            for (start, end), words in (lanes if len(shanks) == 1 else lanes[1:])
+        }
+        axis.ticker = sorted(named)
+        axis.major_label_overrides = named
+        for name, columns in _columns(unrolled, colors, high).items():
+            self._sources[name].data = columns
+
+
+class PlanePlot:
+    """The shanks of one probe in its plane, with the distances of neighbours."""
+
+    def __init__(self) -> None:
+        self.figure = _plain_figure("depth along the probe, mm")
+        self.figure.xaxis.axis_label = "across the probe, um"
+        self.figure.xaxis.ticker.desired_num_ticks = 4
+        empty = {"x0": [], "y0": [], "x1": [], "y1": [], "color": [], "width": []}
+        self._tracks = ColumnDataSource(empty)
+        self._words = ColumnDataSource({"x": [], "y": [], "words": [], "style": []})
+        self.figure.segment("x0", "y0", "x1", "y1", source=self._tracks, color="color", line_width="width")
+        self.figure.scatter("x1", "y1", source=self._tracks, color="color", marker="inverted_triangle", size=8)
+        self.figure.text(
+            "x", "y", "words", source=self._words, text_color=GREY, text_font_size="11px", text_align="center",
+            text_font_style="style",
+        )  # fmt: skip
+
+    def show(self, plane: ShankPlane, unrolled: Unrolled, colors: Mapping[str, str]) -> None:
+        """Draw another one."""
+        (x0, y0), (x1, y1) = plane.entry_um.T, plane.tip_um.T
+        deepest, widest = float(max(y0.max(), y1.max())) / 1000.0, float(np.abs([x0, x1]).max()) + 120.0
+        self.figure.y_range.update(start=1.08 * deepest, end=-0.16 * deepest)
+        self.figure.x_range.update(start=-widest, end=widest)
+        chosen = unrolled.shanks[unrolled.chosen].number
+        self._tracks.data = {
+            "x0": x0, "y0": y0 / 1000.0, "x1": x1, "y1": y1 / 1000.0,
+            "color": [colors[track] for track in plane.tracks],
+            "width": [5 if number == chosen else 2 for number in plane.numbers],
+        }  # fmt: skip
+        middle = (x0 + x1) / 2.0
+        order = plane.layout.order
+        between = [float(middle[one] + middle[other]) / 2.0 for one, other in pairwise(order)]
+        self._words.data = {
+            "x": [*x0, *between],
+            "y": [-0.05 * deepest] * len(x0) + [0.5 * deepest] * len(between),
+            "words": [
+                *(shank_label(number, unrolled.shank_count) for number in plane.numbers),
+                *(f"{apart:.0f}" for _, _, apart in plane.spacings),
+            ],
+            "style": ["bold" if number == chosen else "normal" for number in plane.numbers] + ["normal"] * len(between),
+        }
+
+
+def _plain_figure(depth: str) -> figure:
+    made = figure(
+        height=HEIGHT, sizing_mode="stretch_width", toolbar_location=None, tools="", x_range=Range1d(start=0, end=1),
+        y_range=Range1d(start=1, end=0), y_axis_label=depth,
+    )  # fmt: skip
+    # colours that can be read on the light and on the dark page, so that the theme switch needs no redraw
+    made.background_fill_alpha = made.border_fill_alpha = 0
+    made.outline_line_color = None
+    made.grid.grid_line_color = GREY
+    made.grid.grid_line_alpha = 0.2
+    for axis in made.axis:
+        axis.axis_line_color = axis.major_tick_line_color = axis.axis_label_text_color = GREY
+        axis.major_label_text_color = GREY
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
+        axis.minor_tick_line_color = None
+    return made
+
+
+def _empty() -> dict[str, Columns]:
+    segments = ("x0", "y0", "x1", "y1")
+    names = {
+        "sky": ("left", "right", "top", "bottom"),
+        "lines": segments,
+        "planned": segments,
+        "tracks": (*segments, "color", "width"),
+        "points": ("x", "y", "color"),
+        "bars": ("left", "right", "top", "bottom", "color", "fill", "units", "depth"),
+        "contacts": ("x", "y", "marker", "size", "color", "fill", "where"),
+        "words": ("x", "y", "words", "style", "align", "right_px", "down_px"),
+    }
+    return {name: {column: [] for column in columns} for name, columns in names.items()}
+
+
+def _depths(shank: UnrolledShank) -> tuple[Any, ...]:
+    return shank.points_um[:, 0], shank.contacts_um[:, 0], shank.units_um
+
+
+def _columns(unrolled: Unrolled, colors: Mapping[str, str], high_mm: float) -> dict[str, Columns]:
+    """What each source holds; depths in mm."""
+    made = _empty()
+    count = len(unrolled.shanks)
+    bins = [depth_bins(shank) for shank in unrolled.shanks]
+    most = max([int(each.units.max(initial=0)) for each in bins] + [1])
+    _add(made["sky"], left=[0.0], right=[count], top=[high_mm], bottom=[0.0])
+    _add(made["lines"], x0=[0.0], y0=[0.0], x1=[count], y1=[0.0])
+    for i, (shank, each) in enumerate(zip(unrolled.shanks, bins, strict=True)):
+        chosen = i == unrolled.chosen
+        style = "bold" if chosen else "normal"
+        if unrolled.shank_count > 1:
+            _say(made, i + 0.02, high_mm, shank_label(shank.number, unrolled.shank_count), down=15, style=style)
+        _say(made, i + 0.02, high_mm, label(shank.track, 16 if count > 2 else 24), down=29, style=style)
+        if not shank.track:
+            _say(made, i + 0.5, 0.5 * max(s.length_um for s in unrolled.shanks) / 1000.0, "no track", align="center")
+            continue
+        color, length = colors[shank.track], shank.length_um / 1000.0
+        along = i + sum(_TRACK) / 2
+        half = (_TRACK[1] - _TRACK[0]) / 2
+        _add(made["tracks"], x0=[along], y0=[0.0], x1=[along], y1=[length], color=[color], width=[4 if chosen else 2])
+        off = np.clip(shank.points_um[:, 1] / _OFF_UM, -1.0, 1.0)
+        _add(made["points"], x=along + half * off, y=shank.points_um[:, 0] / 1000.0, color=[color] * len(off))
+        _add(made["lines"], x0=[i + _TRACK[0]], y0=[length], x1=[i + _UNITS[1]], y1=[length])
+        _say(made, i + _UNITS[1], length, "tip", align="right", down=13)
+        _contacts(made["contacts"], shank, i, color)
+        for what, start, end, fill in (("pass", each.units * 0, each.passing, 0.8),
+                                       ("do not pass", each.passing, each.units, 0.0)):  # fmt: skip
+            there = end > start
+            wide = (_UNITS[1] - _UNITS[0]) / most
+            _add(
+                made["bars"],
+                left=i + _UNITS[0] + wide * start[there], right=i + _UNITS[0] + wide * end[there],
+                top=each.edges_um[:-1][there] / 1000.0, bottom=each.edges_um[1:][there] / 1000.0,
+                color=[color] * int(there.sum()), fill=[fill] * int(there.sum()),
+                units=[f"{n} {what}" if shank.passing is not None else str(n) for n in (end - start)[there]],
+                depth=[f"{low / 1000.0:.1f} to {low / 1000.0 + 0.1:.1f} mm" for low in each.edges_um[:-1][there]],
+            )  # fmt: skip
+    planned = unrolled.planned_surface_um
+    if planned is not None:
+        at = unrolled.chosen
+        _add(made["planned"], x0=[at], y0=[planned / 1000.0], x1=[at + 1.0], y1=[planned / 1000.0])
+        _say(made, at + 0.99, planned / 1000.0, "planned surface", align="right", down=-3)
+    return made
+
+
+def _contacts(columns: Columns, shank: UnrolledShank, at: int, color: str) -> None:
+    outside = shank.outside
+    start, end = _CONTACTS
+    across = np.clip(shank.contacts_um[:, 1] / _ACROSS_UM, 0.0, 1.0)
+    _add(
+        columns,
+        x=at + start + (end - start) * across,
+        y=shank.contacts_um[:, 0] / 1000.0,
+        marker=np.where(outside, "triangle", "circle"),
+        size=np.where(outside, 7, 4),
+        color=np.where(outside, GREY, color),
+        fill=np.where(outside, 0.0, 0.8),
+        where=np.where(outside, "above the surface", "in the brain"),
+    )
+
+
+def _say(
+    made: dict[str, Columns],
+    x: float,
+    y: float,
+    words: str,
+    *,
+    down: int = 0,
+    align: str = "left",
+    style: str = "normal",
+) -> None:
+    _add(made["words"], x=[x], y=[y], words=[words], style=[style], align=[align], right_px=[0], down_px=[down])
+
+
+def _add(columns: Columns, **more: list[Any] | NDArray[Any]) -> None:
+    for name, values in more.items():
+        columns[name].extend(values.tolist() if isinstance(values, np.ndarray) else values)

@@ -1,0 +1,236 @@
+"""The selected row's track against what was recorded with it, in a picture and in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import panel as pn
+import panel.ui as pmui
+from bokeh.document import without_document_lock
+
+from core.errors import TrackmapperError
+from core.models import Assignment, ImageFrame, Recording, Sorting
+from core.same_probe import ShankPlace, place_of, reverse_shanks, shank_places
+from core.subjects.units import StreamUnits
+from core.unrolled import Unrolled, describe, drawn_scale, unroll
+from dashboard import text
+from dashboard.edits import Row
+from dashboard.state import Opened, Session
+from dashboard.text import Markup, tag
+from dashboard.theme import CSS
+from dashboard.unrolled_plots import (
+    HEIGHT,
+    LEAST_WIDTH,
+    MOST_WIDTH,
+    PLANE_WIDTH,
+    WIDTH_OF_SHANKS,
+    PlanePlot,
+    UnrolledPlot,
+)
+
+ReadUnits = Callable[[Sorting, str], Awaitable[StreamUnits]]
+"""Reads the units of one stream of a sorting.
+
+Raises:
+    PlatformError: they cannot be read now.
+"""
+
+
+class UnrolledView:
+    """Drawn for the selected row, and hidden while there is none.
+
+    Args:
+        session: Whose row is shown.
+        read_units: Asked for the units of the streams that are looked at; without it there are none.
+    """
+
+    def __init__(self, session: Session, read_units: ReadUnits | None = None) -> None:
+        self._session, self._read_units = session, read_units
+        self._units: dict[tuple[str, str], StreamUnits] = {}
+        self._failed: dict[tuple[str, str], str] = {}
+        self._reading = False
+        self._scale: tuple[str, ImageFrame, float] | None = None
+        self._plots: tuple[UnrolledPlot, PlanePlot] | None = None
+        self._shown = ""
+        self._planned = False
+        self.title = text.pane(Markup(""), [CSS], margin=(6, 10))
+        self.facts = text.pane(Markup(""), [CSS], min_width=240, margin=(0, 10))
+        self.reverse = pmui.Button(label="Reverse the shank order", size="small", variant="outlined", margin=(4, 3))
+        self.reverse.on_click(lambda _: self.reverse_order())
+        self.view = pn.Column(visible=False, sizing_mode="stretch_width", margin=0)
+        session.param.watch(lambda *_: self.plan_drawing(), ["opened", "rows", "row"])
+
+    def plan_drawing(self) -> None:
+        """Draw on the next turn of the loop: table and views answer a selection first."""
+        if self._session.find(self._session.row) is None:
+            self.view.visible = False
+        elif pn.state.curdoc and not self._planned:
+            self._planned = True
+            pn.state.curdoc.add_next_tick_callback(self.draw)
+
+    def draw(self) -> None:
+        """Show the selected row, and read the units of its streams when they are not known yet."""
+        self._planned = False
+        opened: Opened | None = self._session.opened
+        row = self._session.find(self._session.row)
+        if opened is None or row is None:
+            self.view.visible = False
+            return
+        if row.id != self._shown:
+            self._failed.clear()
+            self._shown = row.id
+        recording, sorting, places = _chosen(opened, row.assignment)
+        wanted = [] if sorting is None else [(sorting.asset.id, place.stream) for place in places]
+        unrolled = unroll(
+            row.assignment,
+            [each.assignment for each in self._session.rows],
+            opened.state,
+            opened.frame,
+            recording=recording,
+            sorting=sorting,
+            units={key[1]: self._units[key] for key in wanted if key in self._units},
+            scale=self._drawn_scale(opened),
+        )
+        missing = [key[1] for key in wanted if key not in self._units and key not in self._failed]
+        waits = bool(missing) and sorting is not None and self._read(sorting, missing)
+        self._show(row.assignment, recording, unrolled, waits=waits)
+        self.reverse.disabled = len(_held(self._members(row), places)) < 2
+        self.view.visible = True
+
+    def _show(self, row: Assignment, recording: Recording | None, unrolled: Unrolled | None, *, waits: bool) -> None:
+        opened = self._session.opened
+        place = f"{row.stream}, {recording.start[:16] or recording.name}" if recording and row.stream else "no stream"
+        text.show(
+            self.title,
+            tag(
+                "div",
+                tag("h2", "Track against recording"),
+                tag("span", f"{row.track} on {place}", cls="dim"),
+                cls="row",
+            ),
+        )
+        if self._plots is None:
+            self._build()
+        if unrolled is None or opened is None or self._plots is None:
+            self._along.visible = self._plane.visible = self.reverse.visible = False
+            text.show(self.facts, tag("p", "The points of this track make no line, so nothing can be placed along it."))
+            return
+        along, plane = self._plots
+        along.show(unrolled, opened.colors)
+        widest = WIDTH_OF_SHANKS.get(len(unrolled.shanks), MOST_WIDTH)
+        self._along.param.update(max_width=widest, min_width=LEAST_WIDTH if widest < MOST_WIDTH else 540)
+        if unrolled.plane is not None:
+            plane.show(unrolled.plane, unrolled, opened.colors)
+        self._plane.visible = unrolled.plane is not None
+        self.reverse.visible = len(unrolled.shanks) > 1
+        self._along.visible = True
+        told = [tag("li", words) for words in (*describe(unrolled), *self._failed.values())]
+        if waits:
+            told.append(tag("li", "The units are being read.", cls="dim"))
+        text.show(self.facts, tag("ul", *told))
+
+    def _build(self) -> None:
+        self._plots = UnrolledPlot(), PlanePlot()
+        self._along = pn.pane.Bokeh(
+            self._plots[0].figure,
+            height=HEIGHT,
+            sizing_mode="stretch_width",
+            min_width=LEAST_WIDTH,
+            max_width=MOST_WIDTH,
+        )
+        self._plane = pn.pane.Bokeh(self._plots[1].figure, height=HEIGHT, width=PLANE_WIDTH, sizing_mode="fixed")
+        self.view[:] = [
+            pn.Row(self.title, self.reverse, sizing_mode="stretch_width", margin=0),
+            pn.Row(self._along, self._plane, self.facts, sizing_mode="stretch_width", margin=0),
+            text.pane(_KEY, [CSS], margin=(0, 10)),
+        ]
+
+    # --- units ------------------------------------------------------------------------------------
+
+    def _read(self, sorting: Sorting, tokens: list[str]) -> bool:
+        """Read units beside the page; False where that cannot be."""
+        doc = pn.state.curdoc
+        if self._read_units is None or doc is None:
+            return False
+        if not self._reading:
+
+            @without_document_lock  # the page answers meanwhile
+            async def read() -> None:
+                try:
+                    await self.read(sorting, tokens)
+                finally:
+                    self._reading = False
+                # What was selected meanwhile is drawn, and read, by the same call.
+                doc.add_next_tick_callback(self.draw)
+
+            self._reading = True
+            doc.add_next_tick_callback(read)
+        return True
+
+    async def read(self, sorting: Sorting, tokens: list[str]) -> None:
+        """Read the units of some streams of a sorting; what cannot be read is told until another row is selected."""
+        assert self._read_units is not None
+        for token in tokens:
+            key = (sorting.asset.id, token)
+            try:
+                self._units[key] = await self._read_units(sorting, token)
+            except TrackmapperError as error:
+                self._failed[key] = f"The units of {token} could not be read. {error}"
+
+    # --- shanks -----------------------------------------------------------------------------------
+
+    def reverse_order(self) -> None:
+        """Turn the order of the probe's shanks round in all its rows, as one change."""
+        row = self._session.find(self._session.row)
+        opened = self._session.opened
+        if row is None or opened is None:
+            return
+        _, _, places = _chosen(opened, row.assignment)
+        members = self._members(row)
+        turned = reverse_shanks([each.assignment for each in members], places)
+        after = {each.id: replace(each, assignment=new) for each, new in zip(members, turned, strict=True)}
+        self._session.change(
+            tuple(after.get(each.id, each) for each in self._session.rows),
+            f"reversed shank order of {row.assignment.stream}",
+        )
+
+    def _members(self, row: Row) -> list[Row]:
+        """The rows of the same probe in the same recording."""
+        if self._session.opened is None:
+            return []
+        _, _, places = _chosen(self._session.opened, row.assignment)
+        return [
+            each
+            for each in self._session.rows
+            if (each.assignment.include or each.id == row.id)
+            and each.assignment.sorting == row.assignment.sorting
+            and place_of(each.assignment, places) is not None
+        ]
+
+    def _drawn_scale(self, opened: Opened) -> float:
+        key = (opened.state.sha256, opened.frame)
+        if self._scale is None or self._scale[:2] != key:
+            self._scale = (*key, drawn_scale(opened.state, opened.frame) or 1.0)
+        return self._scale[2]
+
+
+_KEY = tag(
+    "p",
+    "● contact in the brain, △ contact above the surface · ▮ units that pass quality control ▯ other units, by 0.1 mm "
+    "· shaded: above the surface (the upper end of the track). Contacts and units are placed from the tip, with the "
+    "lowest row of electrodes 200 um above it.",
+    cls="dim",
+)
+
+
+def _chosen(opened: Opened, row: Assignment) -> tuple[Recording | None, Sorting | None, tuple[ShankPlace, ...]]:
+    """What a row is mapped to, as far as that exists."""
+    found = opened.subject.sorting(row.sorting) if opened.subject else None
+    if found is None or found[0].name != row.recording:
+        return None, None, ()
+    return (*found, shank_places(*found, row.stream) if row.stream else ())
+
+
+def _held(rows: list[Row], places: tuple[ShankPlace, ...]) -> set[int]:
+    return {place.number for row in rows if (place := place_of(row.assignment, places)) is not None}

@@ -1,0 +1,44 @@
+"""The picture of a track against its recording in chromium: select a row, turn the shanks round, take it back."""
+
+from __future__ import annotations
+
+import pytest
+from browser_pages import cell, chromium, open_saved, served, visit
+from playwright.sync_api import expect
+
+from core.sample import write_sample
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_row_shows_its_contacts_and_the_shanks_turn_round_and_back(tmp_path):
+    library = write_sample(tmp_path / "sample").library
+    with served(library, tmp_path / "data") as server, chromium() as browser:
+        seen = visit(browser, server.url)
+        page = seen.page
+        open_saved(page, "700001_all_probes_2025-06-03")
+        page.locator(".js-plotly-plot").wait_for()
+        panel = page.get_by_role("heading", name="Track against recording")
+        expect(panel).to_have_count(0)
+        page.get_by_role("button", name="Accept certain").click()
+        names = page.locator('.tabulator-cell[tabulator-field="track"]:visible').all_inner_texts()
+        first, last = names.index("B_0312_shank1"), names.index("B_0312_shank4")
+        expect(cell(page, "shank", first)).to_have_text("1 of 4")
+
+        cell(page, "track", first).click()
+        expect(panel).to_be_visible()
+        expect(page.get_by_text("All 96 contacts lie below the surface")).to_be_visible()
+        expect(page.get_by_text("which pass quality control, at depths")).to_be_visible()
+        page.locator(".bk-Canvas").nth(4).wait_for()
+
+        page.get_by_role("button", name="Reverse the shank order").click()
+        expect(cell(page, "shank", first)).to_have_text("4 of 4")
+        expect(cell(page, "shank", last)).to_have_text("1 of 4")
+        page.get_by_role("button", name="Undo", exact=True).click()
+        expect(cell(page, "shank", first)).to_have_text("1 of 4")
+        expect(cell(page, "shank", last)).to_have_text("4 of 4")
+
+        cell(page, "track", names.index("A_0312")).click()
+        expect(page.get_by_text("of 384 contacts lie above the surface")).to_be_visible()
+        expect(page.get_by_role("button", name="Reverse the shank order")).to_be_hidden()
+        assert seen.errors == []
