@@ -1,14 +1,21 @@
-"""Suggestions from layer names: what is certain, what is not, and why."""
+"""Suggestions from layer names and geometry: what is certain, what is not, and why."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from itertools import permutations
 
 import builders as b
+import numpy as np
 import pytest
+import truth_mice
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.models import Role, SortingStatus, Subject, Suggestion
 from core.suggestions import suggest
+from core.suggestions.matching import margins, match
 
 
 def one(name: str, subject: Subject | None = None) -> Suggestion:
@@ -167,3 +174,84 @@ def test_reasons_say_why_other_recordings_were_left():
 
 def test_a_mouse_without_recordings_suggests_nothing():
     assert one("A_1107", Subject(b.MOUSE, "test")).assignment is None
+
+
+# --- geometry -----------------------------------------------------------------------------------
+
+
+KNOWN = replace(
+    truth_mice.RANGES, sessions=(3, 3), probes=(4, 4), aims_missing=0, angles_missing=0, depths_missing=0,
+    contacts_missing=0, probe_missing=0, names_swapped=0, four_shanks_share=0.2, split_share=0,
+    habits=(0.0, 1.0, 0.0, 0.0),
+)  # fmt: skip
+NUMBERED = replace(KNOWN, habits=(0.0, 0.0, 0.0, 1.0))
+
+
+def truth(mouse: truth_mice.Mouse) -> dict[str, tuple[str, str]]:
+    return {row.histology_track_id: (row.sorted_recording, row.ephys_collection) for row in mouse.rows}
+
+
+def said(found: Suggestion) -> tuple[str, str] | None:
+    return None if found.assignment is None else (found.assignment.sorting, found.assignment.stream)
+
+
+def test_names_and_geometry_that_agree_are_certain_with_numbers():
+    mouse = truth_mice.make_mouse(2, KNOWN)
+    found = suggest(mouse.state(), mouse.subject)
+    assert all(each.certain and said(each) == truth(mouse)[each.track] for each in found)
+    assert all(each.margin is not None and each.margin >= 3 for each in found)
+    assert all(re.search(r"[\d.]+ mm from target T\d+; next best [\d.]+ mm", " ".join(e.reasons)) for e in found)
+    assert all(each.evidence["aim"] > 0 for each in found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_numbered_tracks_are_proposed_by_geometry_but_never_certain(seed):
+    mouse = truth_mice.make_mouse(seed, NUMBERED)
+    found = suggest(mouse.state(), mouse.subject)
+    proposed = [each for each in found if each.assignment is not None]
+    assert len(proposed) > len(found) // 2
+    assert [each.track for each in proposed if said(each) != truth(mouse)[each.track]] == []
+    assert not any(each.certain for each in found)
+
+
+def test_which_shank_a_numbered_track_is_geometry_does_not_say():
+    mouse = truth_mice.make_mouse(1, replace(NUMBERED, four_shanks_share=1.0))
+    proposed = [each for each in suggest(mouse.state(), mouse.subject) if each.assignment is not None]
+    assert proposed
+    assert {each.assignment.shank for each in proposed if each.assignment} == {None}
+    assert all("which of its shanks, geometry cannot tell" in each.reasons for each in proposed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_tracks_that_carry_each_others_name_are_not_certain(seed):
+    mouse = truth_mice.make_mouse(seed, replace(KNOWN, names_swapped=1.0, four_shanks_share=0))
+    found = suggest(mouse.state(), mouse.subject)
+    assert mouse.names_wrong
+    assert [each.track for each in found if each.certain and said(each) != truth(mouse)[each.track]] == []
+
+
+def test_without_plans_only_names_are_read():
+    plain = replace(NUMBERED, aims_missing=1, angles_missing=1, depths_missing=1, contacts_missing=1)
+    mouse = truth_mice.make_mouse(1, plain)
+    assert all(each.assignment is None and each.reasons[0] == "cannot tell" for each in
+               suggest(mouse.state(), mouse.subject))  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 6), st.randoms(use_true_random=False))
+def test_a_matching_is_one_to_one_and_no_exchange_of_two_is_better(tracks, places, rng):
+    scores = np.array([[rng.uniform(-3, 3) for _ in range(places)] for _ in range(tracks)])
+    found = match(scores)
+    taken = [place for place in found.place.tolist() if place >= 0]
+    assert len(taken) == len(set(taken))
+    every = permutations(range(places + tracks), tracks) if tracks <= 3 else [tuple(range(places, places + tracks))]
+    best = max(sum(scores[i, j] for i, j in enumerate(choice) if j < places) for choice in every)
+    assert found.total >= best - 1e-9
+    assert tracks > 3 or found.total == pytest.approx(best)
+
+
+def test_a_margin_is_what_it_costs_to_go_elsewhere():
+    scores = np.array([[5.0, 1.0], [4.0, 3.5]])
+    first, second = margins(scores, np.array([0, 1]), match(scores))
+    assert (first.loss, first.runner_up) == (pytest.approx(8.5 - 5.0), 1)
+    assert (second.loss, second.runner_up) == (pytest.approx(3.5), None) or second.runner_up == 0
