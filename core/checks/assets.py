@@ -220,9 +220,11 @@ def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
     if not (surface.start and recording.start):
         yield _misfit(f"It is not known when {name} and {recording.name} were recorded.", place)
     elif recording_day(surface) != recording_day(recording):
-        yield _misfit(f"{name} is of another day than {recording.name}.", place)
+        days = recording_day(surface), recording_day(recording)
+        yield _misfit(f"{name} is of another day than {recording.name}.", place, Severity.WARNING, *days)
     elif surface.start < recording.start:
-        yield _misfit(f"{name} was recorded before {recording.name}.", place)
+        times = surface.start, recording.start
+        yield _misfit(f"{name} was recorded before {recording.name}.", place, Severity.WARNING, *times)
     if surface.role is Role.MAIN:
         yield _misfit(f"{name} looks like a main recording ({surface.role_reason}).", place)
     longest = index.limits.surface_seconds
@@ -249,8 +251,8 @@ def _misfit(
     message: str,
     place: RowPlace,
     severity: Severity = Severity.WARNING,
-    measured: float | None = None,
-    threshold: float | None = None,
+    measured: str | float | None = None,
+    threshold: str | float | None = None,
 ) -> Problem:
     return problem(
         "R5",

@@ -74,7 +74,8 @@ def _shanks(
                 **place,
             )
         elif mapped != {None}:
-            yield _shanks_differ(f"{stream} was sorted as one shank; mapped are {_labels(mapped)}.", index, numbers)
+            told = f"{stream} was sorted as one shank; mapped are {_labels(mapped)}."
+            yield _shanks_differ(told, index, numbers, _labels(mapped), "one shank")
         return
     if mapped == {None} and len(recorded) == 1:
         return
@@ -96,7 +97,11 @@ def _shanks(
         missing = recorded - mapped
         lacking = f"; without a track: {_labels(missing)}" if missing else ""
         yield _shanks_differ(
-            f"{stream} recorded on {_labels(recorded)}; mapped are {_labels(mapped)}{lacking}.", index, numbers
+            f"{stream} recorded on {_labels(recorded)}; mapped are {_labels(mapped)}{lacking}.",
+            index,
+            numbers,
+            _labels(mapped),
+            _labels(recorded),
         )
 
 
@@ -117,8 +122,9 @@ def _logical_probe(index: CheckIndex, stream: str, tokens: list[str], number: in
         )
 
 
-def _shanks_differ(message: str, index: CheckIndex, numbers: list[int]) -> Problem:
-    return problem("S1", message, column="ephys_shank", **index.at(numbers[0]))
+def _shanks_differ(message: str, index: CheckIndex, numbers: list[int], mapped: str, recorded: str) -> Problem:
+    place = index.at(numbers[0])
+    return problem("S1", message, column="ephys_shank", measured=mapped, threshold=recorded, **place)
 
 
 def _split_row(index: CheckIndex, number: int, tokens: list[str]) -> Iterator[Problem]:
@@ -180,7 +186,7 @@ def _unused_tracks(index: CheckIndex) -> Iterator[Problem]:
     ignored = {each.name for each in index.mapping.ignored_layers} if index.mapping else set()
     for layer in index.state.tracks:
         if layer.name not in index.by_track and layer.name not in ignored:
-            yield problem("R2", f"The track {layer.name!r} is not mapped.", track=layer.name)
+            yield problem("R2", f"The track {layer.name!r} is not mapped.", track=layer.name, measured=0, threshold=1)
 
 
 # --- what names say -----------------------------------------------------------------------------
