@@ -17,7 +17,7 @@ from core.errors import InputError, ManifestError
 from core.manifest import write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset, ImageFrame, State, Subject
-from core.platforms.base import DIRECT, CaptureRequest, InputAsset, Mount, RunRequest
+from core.platforms.base import DIRECT, CaptureRequest, InputAsset, Mount, Parameter, RunRequest
 
 RESULT_TAGS = ("smartSPIM", "ecephys", "IBL", "annotation")
 _PARAMETER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -369,6 +369,20 @@ def _safe(name: str, what: str) -> str:
             cure="Names begin with a letter or digit and hold at most 100 letters, digits, dots, - and _.",
         )
     return name
+
+
+def sent_options(given: Mapping[str, str], offered: Sequence[Parameter]) -> dict[str, str]:
+    """The options that a launch sends: those given, and the converter's own defaults of all others.
+
+    What was shown and confirmed is said outright, so that it holds although the converter's defaults change before the
+    run, and however the launch was made. A default that is no plain value stays the converter's own.
+    """
+    values = {each.name: given.get(each.name, each.default) for each in offered}
+    return {
+        each.name: values[each.name]
+        for each in offered
+        if values[each.name] and (values[each.name] != each.default or _VALUE.fullmatch(each.default))
+    }
 
 
 def _checked(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from core.conversion import plan_conversion
+from core.conversion import plan_conversion, sent_options
 from core.errors import InputError, NotAllowedError, StoreUnusableError
 from core.manifest import ManifestTable
 from core.models import Problem, Severity, State, Subject
@@ -111,7 +111,7 @@ def _stops(problem: Problem, confirmed: Sequence[str]) -> bool:
 
 
 def chosen_parameters(given: Sequence[str], offer: ConverterOffer) -> dict[str, str]:
-    """The converter's options as given, without those that have its own default: the same choice is the same launch.
+    """The options that are sent: as given, and the converter's own defaults of the others.
 
     Args:
         given: `NAME=VALUE`, each.
@@ -143,7 +143,7 @@ def chosen_parameters(given: Sequence[str], offer: ConverterOffer) -> dict[str, 
             where="--parameter",
             cure="Give each as --parameter NAME=VALUE.",
         )
-    return {name: value for name, value in values.items() if value != known[name].default}
+    return sent_options(values, offer.parameters)
 
 
 def _route(given: str | None, offer: ConverterOffer) -> str:

@@ -9,6 +9,7 @@ import panel as pn
 import panel.ui as pmui
 from param.parameterized import Event
 
+from core.conversion import sent_options
 from core.errors import InputError, TrackmapperError
 from core.platforms.base import DIRECT, MONITORED, ConverterOffer, Parameter
 from dashboard import text
@@ -30,7 +31,7 @@ class Chosen:
 
     offer: ConverterOffer
     parameters: dict[str, str]
-    """Those that differ from the converter's own defaults: the same choice is the same launch, however it was made."""
+    """As they are sent: the same choice is the same launch, however it was made."""
     route: str
     deadline_h: float | None
 
@@ -160,9 +161,8 @@ class LaunchForm:
             raise InputError(self.trouble or "It is not known yet what can be launched.", cure="Try again in a moment.")
         if missing := self.missing():
             raise InputError(f"The converter needs {', '.join(missing)}.", cure="Set it in the dialog.")
-        values = self.values()
-        given = {name: values[name] for name, (each, _) in self._fields.items() if values[name] != each.default}
-        return Chosen(self.offer, given, self.route.value or self.offer.route, self.deadline.value)
+        sent = sent_options(self.values(), self.offer.parameters)
+        return Chosen(self.offer, sent, self.route.value or self.offer.route, self.deadline.value)
 
 
 def _field(each: Parameter, before: str | None) -> pmui.Select | pmui.TextInput:

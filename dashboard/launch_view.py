@@ -309,7 +309,7 @@ def summary(
 
 
 def _options(plan: ConversionPlan, options: Mapping[str, str]) -> Markup:
-    """`skip-ephys 0 (the converter's own default)`, the route, when people are asked."""
+    """`skip-ephys 0`, the route, when people are asked; what is not sent is said to be the converter's own."""
     told = []
     for name, value in options.items():
         own = "" if name in plan.parameters else " (the converter’s default)"

@@ -13,6 +13,7 @@ import pytest
 _GROUPS = {"browser": "browser", "slow": "kills"}
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when its own turn comes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep browsers from each other, and kill campaigns too; all else goes wherever there is room."""
     for item in items:

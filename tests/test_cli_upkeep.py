@@ -138,7 +138,7 @@ def test_a_launch_on_code_ocean_takes_what_was_chosen(trackmapper, fake, launch)
     assert (code, answer["state"]) == (0, "succeeded"), messages
     assert "paid run" in messages
     assert answer["converter_version"] == "2"
-    assert answer["parameters"] == {"run-async": "0"}, "what is the default anyway makes no other launch"
+    assert answer["parameters"] == {"run-async": "0", "skip-ephys": "0", "slow": "0"}, "defaults are said outright"
     assert (answer["deadline_h"], answer["route"]) == (2.5, "direct")
     (run,) = fake.effects("run")
     assert run.details["parameters"]["run-async"] == "0"
@@ -183,8 +183,8 @@ def test_options_of_a_converter():
         "c", "C", ("1",), "1",
         (Parameter("mode", "fast", choices=("fast", "slow")), Parameter("atlas", required=True), Parameter("n", "1")),
     )  # fmt: skip
-    assert chosen_parameters(["atlas=ccf", "mode=slow", "n=1"], offer) == {"atlas": "ccf", "mode": "slow"}
-    assert chosen_parameters(["atlas=a=b"], offer) == {"atlas": "a=b"}
+    assert chosen_parameters(["atlas=ccf", "mode=slow", "n=1"], offer) == {"atlas": "ccf", "mode": "slow", "n": "1"}
+    assert chosen_parameters(["atlas=a=b"], offer) == {"atlas": "a=b", "mode": "fast", "n": "1"}
     for given in ([], ["atlas="], ["atlas=x", "mode=odd"], ["atlas=x", "other=1"], ["atlas"]):
         with pytest.raises(InputError):
             chosen_parameters(given, offer)

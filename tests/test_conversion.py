@@ -16,10 +16,12 @@ from core.conversion import (
     launch_rows,
     plan_conversion,
     run_request,
+    sent_options,
 )
 from core.errors import InputError, ManifestError
 from core.manifest import ManifestRow, read_csv
 from core.models import ImageChannel, ImageFrame, Subject
+from core.platforms.base import Parameter
 
 SAFE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
 STATE = b.make_state("probeA", "b1", "b2", stem="my state (1)")
@@ -207,3 +209,12 @@ def test_no_rows_are_refused():
 def test_a_state_without_a_brain_is_refused():
     with pytest.raises(ManifestError, match="no stitched brain"):
         plan(state=b.make_state("probeA", images=[{**b.image_json(), "source": "zarr://s3://bucket/other.zarr"}]))
+
+
+def test_defaults_are_sent_as_they_were_shown():
+    offered = (Parameter("skip-ephys", "1"), Parameter("n", ""), Parameter("text", "two words"), Parameter("mode", "a"))
+    assert sent_options({}, offered) == {"skip-ephys": "1", "mode": "a"}
+    assert sent_options({"mode": "b", "n": "3", "text": "x"}, offered) == {
+        "skip-ephys": "1", "n": "3", "text": "x", "mode": "b",
+    }  # fmt: skip
+    assert sent_options({"skip-ephys": ""}, offered) == {"mode": "a"}

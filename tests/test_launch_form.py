@@ -65,11 +65,11 @@ def test_options_come_with_their_defaults_choices_and_help(made):
         made.chosen()
 
 
-def test_only_what_differs_from_the_converters_own_defaults_is_sent(made):
+def test_what_was_shown_is_sent_the_converters_own_defaults_too(made):
     asyncio.run(made.load())
     fields(made)["who"].value = "ana"
     chosen = made.chosen()
-    assert (chosen.parameters, chosen.route, chosen.deadline_h) == ({"who": "ana"}, DIRECT, 2.5)
+    assert (chosen.parameters, chosen.route, chosen.deadline_h) == ({"skip-ephys": "0", "who": "ana"}, DIRECT, 2.5)
     fields(made)["skip-ephys"].value = "1"
     made.route.value = MONITORED
     made.deadline.value = None

@@ -57,7 +57,7 @@ def computation_of(told: object) -> Computation | None:
         name=text_of(record.get("name")),
         created=time_of(record.get("created")),
         state=text_of(record.get("state")) or "unknown",
-        end_status=text_of(record.get("end_status")),
+        end_status=_end(record),
         exit_code=_whole(record.get("exit_code")),
         mounts=tuple(
             Mount(text_of(one.get("id")), text_of(one.get("mount"))) for one in objects_of(record.get("data_assets"))
@@ -68,6 +68,14 @@ def computation_of(told: object) -> Computation | None:
         ),
         capsule=text_of(record.get("capsule_id")),
     )
+
+
+def _end(record: dict[str, Any]) -> str:
+    """How it ended; an exit code that is there and cannot be read is no good end."""
+    code = record.get("exit_code")
+    if code is not None and _whole(code) is None:
+        return f"exit code {str(code)[:20]!r}"
+    return text_of(record.get("end_status"))
 
 
 def asset_of(told: object) -> Asset | None:
