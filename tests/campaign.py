@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.code_ocean_campaign import CONTROLS
+from tests.fault_matrix import ENDPOINTS, go_through
 from tests.kills import ledger_of
 from tests.power_cut import cut_power
 from tests.simulated_days import every_path, random_days
@@ -71,7 +72,26 @@ def kills(seed: int, tell: Tell, jobs: int = 1000) -> Found:
     return Found("; ".join(lines), wrong)
 
 
-CAMPAIGNS: dict[str, Callable[[int, Tell], Found]] = {"paths": paths, "power": power, "days": days, "kills": kills}
+def faults(seed: int, tell: Tell) -> Found:
+    """Every shape of wrong answer at every endpoint, once and for a while. Nothing in it is random."""
+    wrong: list[str] = []
+    counts: list[str] = []
+    for endpoint in ENDPOINTS:
+        with tempfile.TemporaryDirectory() as folder:
+            line, found = go_through(endpoint, Path(folder), large=True)
+        tell(line)
+        counts.append(line)
+        wrong += found
+    return Found("; ".join(counts), wrong)
+
+
+CAMPAIGNS: dict[str, Callable[[int, Tell], Found]] = {
+    "paths": paths,
+    "power": power,
+    "days": days,
+    "kills": kills,
+    "faults": faults,
+}
 _TELL_EVERY_S = 30.0
 
 

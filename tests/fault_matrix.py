@@ -2,7 +2,7 @@
 
 A case: a job is carried by the real worker's loop over a real store until it meets the wrong answer, for a while. Then
 the fault is lifted, and the job must come to the end that it would have come to.
-`python -m tests.fault_matrix` goes through more shapes of them than the tests do.
+`python -m tests.campaign faults` goes through more shapes of them than the tests do.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from __future__ import annotations
 import re
 import socket
 import socketserver
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -373,19 +371,3 @@ def go_through(endpoint: Endpoint, folder: Path, *, large: bool = False) -> tupl
             wrong += [f"{case.name} ({times or 'all'}): {fault}" for fault in faults_of(case, jobs.fake.token)]
     counts = f"{len(chosen)} cases, {retried} tried again by a person, {len(wrong)} wrong"
     return f"fault matrix: {endpoint.words}: {counts}", wrong
-
-
-def main() -> int:
-    """All shapes of wrong answers at all endpoints, once and for a while."""
-    failed = 0
-    for endpoint in ENDPOINTS:
-        with tempfile.TemporaryDirectory(prefix="fault-matrix-") as folder:
-            counts, wrong = go_through(endpoint, Path(folder), large=True)
-        failed += bool(wrong)
-        sys.stdout.write("".join(f"{line}\n" for line in (counts, *wrong)))
-        sys.stdout.flush()
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
