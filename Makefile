@@ -33,11 +33,16 @@ lint: setup-test ## style, types, directions of import
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# The kill campaigns mostly wait, so the browsers have their turn meanwhile.
 test: lint ## every gate and every test, the browser's too
-	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/pytest -n 3 --dist loadgroup --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow" --cov --cov-report=
+	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && mkdir -p .build && \
+	  { $(BIN)/pytest -m slow >.build/slow.log 2>&1 & slow=$$!; \
+	    $(BIN)/pytest -m "browser and not slow" --cov --cov-append --cov-report=term:skip-covered; browser=$$?; \
+	    wait $$slow; kills=$$?; cat .build/slow.log; exit $$((browser | kills)); }
 
 quick: setup-test ## the tests without browser and kill campaigns
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not browser and not slow"
+	$(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow"
 
 campaign: setup-test ## the large forms of the counting tests, hours long; CAMPAIGN="--seed 7 days" picks
 	$(BIN)/python -m tests.campaign $(CAMPAIGN)

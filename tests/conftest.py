@@ -9,20 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-# Tests that need minutes and mostly wait: each of these groups goes to one process of `make test`, one after the other.
-_GROUPS = {"browser": "browser", "slow": "kills"}
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when its own turn comes
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep browsers from each other, and kill campaigns too; all else goes wherever there is room."""
-    for item in items:
-        for marker, group in _GROUPS.items():
-            if item.get_closest_marker(marker):
-                far = "code_ocean" in item.path.name and marker == "slow"
-                item.add_marker(pytest.mark.xdist_group(f"{group}-far" if far else group))
-
-
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex
 
