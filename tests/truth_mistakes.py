@@ -1,7 +1,7 @@
 """The mistakes people make when they map a mouse, planted one at a time into a right mapping.
 
 Each kind says what of the metadata would reveal it; a mistake that nothing reveals is counted apart. These rules were
-written before any limit was tuned.
+written before any limit was tuned; one kind came later, see docs/truth.md.
 """
 
 from __future__ import annotations
