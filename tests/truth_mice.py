@@ -1,7 +1,7 @@
 """Synthetic mice with a known truth: insertions, the brain as it was imaged, tracks as a person would click them.
 
-`RANGES` is the table of what varies and by how much. It was written before any limit was tuned; what changed later stands
-in docs/truth.md. Planned numbers are um towards right, front and up of the atlas; drawn ones of the image.
+`RANGES` is the table of what varies and by how much. It was written before any limit was tuned; what changed later
+stands in docs/truth.md. Planned numbers are um towards right, front and up of the atlas; drawn ones of the image.
 """
 
 from __future__ import annotations
