@@ -86,6 +86,9 @@ def sorted_answer(name: str) -> Answer:
         return Made("")
 
     class Runner:
+        def refusal(self, converter: str, version: str, route: str) -> str:
+            return ""
+
         def start_run(self, request: object) -> str:
             raise error
 
