@@ -115,7 +115,8 @@ def test_from_a_pasted_state_to_a_counted_result_on_code_ocean(place):
 
     expect(page.get_by_text(f"succeeded: {rows} of {rows} delivered").first).to_be_visible(timeout=180_000)
     done = store.newest(1)[0]
-    assert (done.converter_version, done.parameters, done.route) == ("2", {"slow": "0.1"}, "direct")
+    sent = {"skip-ephys": "0", "run-async": "1", "slow": "0.1"}
+    assert (done.converter_version, done.parameters, done.route) == ("2", sent, "direct")
     assert len(fake.effects("run")) == 1
     run = page.locator(".copyable", has_text=done.ids.run)
     expect(run).to_be_visible()
