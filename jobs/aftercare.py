@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 
-from core.platforms.base import MONITORED, Runner, RunState
+from core.platforms.base import MONITORED, Runner
 from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
 from jobs.coverage_rows import delivered_rows, undelivered_rows
@@ -14,7 +14,6 @@ from jobs.protocol import TWINS
 from jobs.records import JobRecord, Moment
 from jobs.store import JobStore
 
-_GOING = (RunState.STARTING, RunState.RUNNING)
 _FAILURES = (JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED)
 _LOOK_BACK = 200
 _LOOK_AGAIN_S = 15.0
@@ -90,7 +89,7 @@ def _told(store: JobStore, record: JobRecord, found: Iterable[str], now: Moment)
 
 
 def _stopped(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:
-    going = [run for run in _twins(record, found) if runner.run_status(run).state in _GOING]
+    going = [run for run in _twins(record, found) if runner.run_status(run).state.goes_on]
     for run in going:
         runner.stop_run(run)
     return store.put(record.told(now.at, "twin stopped", ", ".join(going))) if going else record

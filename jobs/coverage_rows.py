@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from core.platforms.base import RunState
 from jobs.records import AskedRow, JobRecord
 
 RowKey = tuple[str, str, str, int | None]
@@ -12,8 +11,7 @@ _DELIVERED = "delivered"
 
 def delivered_rows(record: JobRecord) -> frozenset[RowKey]:
     """Rows that the job has delivered; none of a run that did not end well, whose files may be cut short."""
-    ended_well = record.remote.state == RunState.FINISHED and record.remote.exit_code in (0, None)
-    if not record.has_ended or record.coverage is None or not ended_well:
+    if not record.has_ended or record.coverage is None or not record.remote.ended_well:
         return frozenset()
     return frozenset(_key(row) for row in record.coverage.rows if row.status == _DELIVERED)
 

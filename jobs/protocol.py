@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from core.platforms.base import MONITORED, RunState, SettlePolicy
+from core.platforms.base import MONITORED, SettlePolicy
 from jobs.call_answers import (
     Accepted,
     Answer,
@@ -389,7 +389,7 @@ def _counted(record: JobRecord, answer: Counted, now: Moment) -> JobRecord:
         return _end(counted, JobState.INCOMPLETE, share, now)
     # Files of a run that broke off may be cut short, so a full count alone does not make it green.
     remote = record.remote if answer.other is None else seen_alone(answer.other).remote
-    if remote.state != RunState.FINISHED or remote.exit_code not in (0, None):
+    if not remote.ended_well:
         words = f"{share}, but the run did not end well: {run_words(remote)}"
         return _end(counted, JobState.INCOMPLETE, words, now)
     return _end(counted.told(now.at, "counted", share), JobState.SUCCEEDED, "", now)

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.errors import NoSuchJobError
 from core.models import Problem
-from core.platforms.base import DIRECT, MONITORED
+from core.platforms.base import DIRECT, MONITORED, RunState
 from jobs.job_states import ENDS, STATE_OF_STEP, TRANSITIONS, JobState, Phase, Step, may_follow
 
 __all__ = ["ENDS", "STATE_OF_STEP", "TRANSITIONS", "JobRecord", "JobState", "Phase", "Step", "may_follow"]
@@ -156,6 +156,11 @@ class RemoteRun(Frozen):
     """On the monitored route, the id of the conversion that the monitor started; "" before it is found."""
     since: Moment | None = None
     """On the monitored route, when the monitor was first seen to have ended."""
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether what it wrote may be taken for whole."""
+        return self.state == RunState.FINISHED and self.exit_code in (0, None)
 
 
 class Cancellation(Frozen):

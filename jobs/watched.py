@@ -8,7 +8,6 @@ from core.platforms.base import RunState, RunStatus, SettlePolicy
 from jobs.call_answers import Followed
 from jobs.records import JobRecord, Moment, RemoteRun
 
-_GOING = (RunState.STARTING, RunState.RUNNING)
 _DETAIL_CAP = 500
 
 
@@ -31,7 +30,7 @@ class Look:
 
 def seen_alone(status: RunStatus) -> Look:
     """A look at a run that we started and that converts."""
-    return Look(_remote(status), status.state not in _GOING)
+    return Look(_remote(status), not status.state.goes_on)
 
 
 def followed(record: JobRecord, answer: Followed, now: Moment, settle: SettlePolicy) -> Look:
@@ -47,18 +46,18 @@ def followed(record: JobRecord, answer: Followed, now: Moment, settle: SettlePol
         settle: How long a conversion may take to show up after its monitor has ended.
     """
     monitor, child = answer.monitor, answer.child
-    monitor_goes = monitor.state in _GOING
+    monitor_goes = monitor.state.goes_on
     if child is None:
         if monitor_goes:
             words = "the monitor has not started the conversion yet"
             return Look(RemoteRun(state=monitor.state.value, detail=words), has_ended=False)
         return _none_started(record, monitor, now, settle)
     twins = tuple(other for other in answer.children if other != child.id)
-    if not monitor_goes and child.state not in _GOING:
+    if not monitor_goes and not child.state.goes_on:
         return Look(_remote(child, child.id), has_ended=True, twins=twins, monitor_words=run_words(_remote(monitor)))
     if not monitor_goes:
         words = "the monitor ended; the conversion goes on"
-    elif child.state in _GOING:
+    elif child.state.goes_on:
         words = f"the conversion is {child.state.value}" + (f": {child.detail}" if child.detail else "")
     else:
         words = f"the conversion ended ({run_words(_remote(child))}); the monitor goes on"

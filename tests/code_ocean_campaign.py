@@ -135,7 +135,7 @@ def work(settings: Settings, control: str = "") -> None:
 
     make = RetryingApi if control == "retried-posts" else CodeOceanApi
     api = make(settings.code_ocean_domain, settings.code_ocean_token, min_version="4.0.0", sleep=sleep)
-    s3 = S3Files.of(settings)
+    s3 = S3Files()
     # Making boto3's client takes longer than most workers live: here that is done before the worker leads.
     with contextlib.suppress(NotFoundError):
         s3.list_folder(settings.scratch_bucket, "")

@@ -113,7 +113,7 @@ class Bench:
         self.fake, self.store, self.clock = fake, store, clock
         self.settings = settings_of(fake, **settings)
         self.assets = add_mouse(fake)
-        self._make_api, self._s3 = api, s3 or S3Files.of(self.settings)
+        self._make_api, self._s3 = api, s3 or S3Files()
         self.restart()
 
     def sleep(self, seconds: float) -> None:

@@ -131,7 +131,7 @@ def test_credentials_that_are_not_accepted_are_told(server: LightS3, monkeypatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
     server.private.add("public")
     with pytest.raises(AccessError, match="SignatureDoesNotMatch"):
-        S3Files.of(Settings()).read("public", "asset/output", 10)
+        S3Files().read("public", "asset/output", 10)
 
 
 @pytest.mark.parametrize("spoiled", [Answer(500, b"broken"), error(503, "SlowDown"), Answer(200, b"<html>no listing")])

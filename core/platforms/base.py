@@ -159,6 +159,11 @@ class RunState(StrEnum):
     GONE = "gone"
     """The platform has no such run any more, or its process vanished without a word."""
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the run has not ended."""
+        return self in (RunState.STARTING, RunState.RUNNING)
+
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:

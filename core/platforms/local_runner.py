@@ -115,7 +115,7 @@ class LocalRunner:
         made = self._made(request.token, request.name)
         if made is not None:
             return made
-        if self.run_status(request.run_id).state in (RunState.STARTING, RunState.RUNNING):
+        if self.run_status(request.run_id).state.goes_on:
             raise RefusedError("the conversion still runs", where=request.run_id, cure="Wait for its end, or stop it.")
         run = self._run(request.run_id)
         if run is None or not run.results.is_dir():
@@ -277,7 +277,7 @@ class LocalRunner:
             if entry.name in self._ended:
                 continue
             found = self.find_runs(RunKey(entry.name))
-            if found and self.run_status(found[0]).state in (RunState.STARTING, RunState.RUNNING):
+            if found and self.run_status(found[0]).state.goes_on:
                 active += found
             elif found:
                 self._ended.add(entry.name)  # for good: an ended run never goes on

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from core.asset_names import parse_stream_name
 from core.atlas_frames import MIDLINE_ML_UM
 from core.errors import InputError, NotFoundError
+from core.loose_json import count_of, number_of, object_of, objects, text_of
 from core.models import Asset, Probe, Recording, Subject, Target
-from core.subjects.asset_files import count_of, number_of, object_of, objects, read_object, text_of
+from core.subjects.asset_files import read_object
 from core.subjects.reading import FileReader
 from core.zarr_chunks import open_array
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 from core.asset_names import parse_asset_name, parse_stream_name
 from core.errors import NotFoundError, TrackmapperError
+from core.loose_json import text_of
 from core.models import Asset, Probe, Problem, Severity, Target
 from core.open_ephys import MAX_BYTES, read_settings_xml, read_structure_oebin
 from core.platforms.base import Entry
 from core.rules import problem
-from core.subjects.asset_files import MAX_JSON_BYTES, list_optional, read_listed, text_of
+from core.subjects.asset_files import MAX_JSON_BYTES, list_optional, read_listed
 from core.subjects.reading import FileReader, read_ahead
 from core.subjects.session_metadata import SessionFacts, on_streams, read_rig_serials, read_session_facts
 

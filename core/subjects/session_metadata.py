@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from core.loose_json import number_of, object_of, objects, text_of
 from core.models import Probe, Target
-from core.subjects.asset_files import number_of, object_of, objects, text_of
 
 _UM = {"micrometer": 1.0, "um": 1.0, "millimeter": 1e3, "mm": 1e3, "centimeter": 1e4, "meter": 1e6}
 _CCF_SIZE_UM = {"ml": 11_400.0, "ap": 13_200.0, "dv": 8_000.0}

@@ -11,9 +11,10 @@ from typing import Any
 
 from core.asset_names import parse_stream_name, sorted_stream
 from core.errors import TrackmapperError
+from core.loose_json import count_of, object_of, objects, text_of
 from core.models import Asset, Problem, Severity, SortedStream, Sorting, SortingStatus
 from core.rules import problem
-from core.subjects.asset_files import MAX_JSON_BYTES, count_of, object_of, objects, read_listed, text_of
+from core.subjects.asset_files import MAX_JSON_BYTES, read_listed
 from core.subjects.reading import FileReader, read_ahead
 
 MAX_OUTPUT_BYTES = 32 * 1024 * 1024

@@ -7,17 +7,10 @@ from typing import Any
 
 from core.errors import InputError, NotFoundError, TrackmapperError
 from core.geometry import image_frame
+from core.loose_json import object_of, objects, text_of
 from core.models import Asset, ImageChannel, Problem, Severity, Stitched
 from core.rules import problem
-from core.subjects.asset_files import (
-    MAX_JSON_BYTES,
-    list_optional,
-    object_of,
-    objects,
-    read_listed,
-    read_object,
-    text_of,
-)
+from core.subjects.asset_files import MAX_JSON_BYTES, list_optional, read_listed, read_object
 from core.subjects.reading import FileReader, read_ahead
 
 IMAGES = "image_tile_fusing/OMEZarr"

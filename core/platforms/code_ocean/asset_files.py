@@ -16,12 +16,13 @@ from pathlib import PurePosixPath
 from urllib.parse import quote, urlsplit
 
 from core.errors import AccessError, NotFoundError, PlatformError, RefusedError, UnavailableError, UnclearError
+from core.loose_json import object_of, text_of
 from core.models import Asset
 from core.platforms.base import Entry
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.downloads import download, download_end
 from core.platforms.code_ocean.files import S3Files
-from core.platforms.code_ocean.records import entries_of, object_of, text_of
+from core.platforms.code_ocean.records import entries_of
 from core.settings import Settings
 
 _LOG = "output"

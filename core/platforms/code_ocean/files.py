@@ -35,7 +35,6 @@ from core.errors import (
 from core.platforms.base import Entry
 from core.platforms.code_ocean.s3_clients import CONNECTIONS, TRIES, Clients, make_clients
 from core.platforms.code_ocean.s3_reads import Answer, Page, QuickReads
-from core.settings import Settings
 
 _BODY_S = 120.0
 """For a whole file: the time-out of a read is only between two of its bytes."""
@@ -78,12 +77,6 @@ class S3Files:
         self._free = threading.BoundedSemaphore(CONNECTIONS)
         self._open: set[str] = set()
         """Buckets that refuse our signature and can be read without one."""
-
-    @classmethod
-    def of(cls, settings: Settings) -> S3Files:
-        """S3 as boto3's own variables and files say; `settings` name only buckets. Opens no connection yet."""
-        del settings
-        return cls()
 
     # --- reading --------------------------------------------------------------------------------
 

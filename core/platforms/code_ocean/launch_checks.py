@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import RefusedError, UnavailableError
+from core.loose_json import object_of, text_of
 from core.platforms.base import Parameter, RunRequest
 from core.platforms.code_ocean.api import CodeOceanApi
-from core.platforms.code_ocean.records import baked_in, object_of, objects_of, parameters_of, text_of, versions_of
+from core.platforms.code_ocean.records import baked_in, objects_of, parameters_of, versions_of
 
 LONGEST_VALUE = 4096
 """Characters of one parameter of a run."""

@@ -12,16 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from core.errors import AccessError, NotFoundError, PlatformError, RefusedError, UnavailableError
+from core.loose_json import object_of, text_of
 from core.platforms.base import Parameter
 from core.platforms.code_ocean.api import CodeOceanApi
-from core.platforms.code_ocean.records import (
-    baked_in,
-    object_of,
-    objects_of,
-    parameters_of,
-    text_of,
-    versions_of,
-)
+from core.platforms.code_ocean.records import baked_in, objects_of, parameters_of, versions_of
 from core.platforms.findings import Finding, Verdict, failed, ok, warning
 from core.settings import Settings
 

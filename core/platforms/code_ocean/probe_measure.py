@@ -17,17 +17,10 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.errors import InputError, NotFoundError, PlatformError, RefusedError, UnclearError
+from core.loose_json import object_of, text_of
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.probe_storage import TINY, probe_prefix
-from core.platforms.code_ocean.records import (
-    asset_of,
-    computation_of,
-    object_of,
-    objects_of,
-    parameters_of,
-    text_of,
-    versions_of,
-)
+from core.platforms.code_ocean.records import asset_of, computation_of, objects_of, parameters_of, versions_of
 from core.settings import Settings
 
 TAG = "trackmapperprobe"

@@ -11,8 +11,8 @@ from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from core.loose_json import object_of, text_of
 from core.platforms.code_ocean.files import Clients
-from core.platforms.code_ocean.records import object_of, text_of
 from core.platforms.findings import Finding, failed, ok, warning
 from core.settings import Settings
 
@@ -37,13 +37,8 @@ def probe_storage(clients: Clients, settings: Settings, *, credentials: str, tok
     else:
         yield ok("S3 credentials", f"found ({credentials})")
     with ThreadPoolExecutor(max_workers=8) as pool:
-        yield from pool.map(lambda bucket: _asset_bucket(clients, bucket), split_names(settings.asset_buckets))
+        yield from pool.map(lambda bucket: _asset_bucket(clients, bucket), settings.asset_bucket_names)
     yield from _scratch(clients, settings, token)
-
-
-def split_names(text: str) -> tuple[str, ...]:
-    """The names of a setting that holds several, separated by commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _asset_bucket(clients: Clients, bucket: str) -> Finding:

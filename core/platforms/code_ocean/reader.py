@@ -12,13 +12,14 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from core.errors import AccessError, NotFoundError, PlatformError, RefusedError, ThrottledError, UnavailableError
+from core.loose_json import object_of, text_of
 from core.models import Asset, SavedState
 from core.platforms.base import DIRECT, MONITORED, ConverterOffer, Entry, Health, HealthKind, PartlyFoundError
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.asset_files import AssetFiles, inner_path
 from core.platforms.code_ocean.files import S3Files
 from core.platforms.code_ocean.launch_checks import OURS, Capsules
-from core.platforms.code_ocean.records import asset_of, object_of, text_of
+from core.platforms.code_ocean.records import asset_of
 from core.platforms.code_ocean.s3_clients import CONNECTIONS
 from core.platforms.code_ocean.search import find_assets, find_public_assets, is_public_id, public_asset
 from core.settings import Settings
@@ -69,7 +70,7 @@ class CodeOceanReader:
             domain = settings.code_ocean_domain
             api = CodeOceanApi(domain, token, min_version=version)
             pulse = CodeOceanApi(domain, token, min_version=version, read_s=_HEALTH_S)
-        return cls(settings, api, pulse, S3Files.of(settings))
+        return cls(settings, api, pulse, S3Files())
 
     @property
     def platform_id(self) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from core.errors import UnclearError
+from core.loose_json import object_of, text_of
 from core.models import Asset
 from core.platforms.base import Entry, Mount, Parameter, RunState, RunStatus
 
@@ -152,19 +153,9 @@ def entries_of(told: object, where: str) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.name))
 
 
-def object_of(value: object) -> dict[str, Any]:
-    """The value when it is a JSON object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
 def objects_of(value: object) -> Sequence[dict[str, Any]]:
     """The JSON objects of a list; none when it is no list."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else ()
-
-
-def text_of(value: object) -> str:
-    """The value when it is text, else ""."""
-    return value if isinstance(value, str) else ""
 
 
 def time_of(value: object) -> datetime | None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from core.checks.rows import is_safe_asset_name
 from core.errors import NotFoundError, PlatformError, RefusedError, UnavailableError, UnclearError
+from core.loose_json import object_of
 from core.models import Asset
 from core.platforms.base import (
     DIRECT,
@@ -33,7 +34,7 @@ from core.platforms.code_ocean.asset_files import AssetFiles, inner_path
 from core.platforms.code_ocean.files import S3Files
 from core.platforms.code_ocean.launch_checks import Capsules, mounts_to_send, run_params
 from core.platforms.code_ocean.monitor_settings import monitor_settings, tags_with_token
-from core.platforms.code_ocean.records import Computation, asset_of, computation_of, entries_of, object_of
+from core.platforms.code_ocean.records import Computation, asset_of, computation_of, entries_of
 from core.platforms.code_ocean.run_listing import TOKEN, RunListings, is_of_job
 from core.platforms.code_ocean.tagged_assets import tagged_assets
 from core.settings import Settings
@@ -94,7 +95,7 @@ class CodeOceanRunner:
             budget=Budget(settings.code_ocean_requests_per_second, now=now, sleep=sleep),
             sleep=sleep,
         )
-        s3 = S3Files.of(settings)
+        s3 = S3Files()
         return cls(settings, api, s3, AssetFiles(api, s3, settings), now=now)
 
     @property
@@ -317,7 +318,7 @@ class CodeOceanRunner:
         """Ids of runs that still go on, of those that were started or found from here; never other people's."""
         going = []
         for run_id in sorted(self._ours):
-            if self.run_status(run_id).state in (RunState.STARTING, RunState.RUNNING):
+            if self.run_status(run_id).state.goes_on:
                 going.append(run_id)
             else:
                 self._ours.discard(run_id)

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from core.errors import AccessError, NotFoundError, PlatformError, UnclearError
+from core.loose_json import object_of, text_of
 from core.models import Asset
 from core.platforms.base import PartlyFoundError
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.files import S3Files
-from core.platforms.code_ocean.records import asset_of, object_of, text_of
+from core.platforms.code_ocean.records import asset_of
 
 _LIMIT = 1000
 """Results of one answer; the most that Code Ocean gives."""

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from core.errors import UnavailableError
+from core.loose_json import object_of, text_of
 from core.models import Asset
 from core.platforms.code_ocean.api import CodeOceanApi
-from core.platforms.code_ocean.records import asset_of, object_of, text_of
+from core.platforms.code_ocean.records import asset_of
 
 _PAGE = 1000
 
