@@ -46,6 +46,7 @@ class JobsView:
         self._off_page: JobRecord | None = None
         self._version = -1
         self._before: list[str] = []
+        self._loads = 0
         self._logs: OrderedDict[tuple[str, ...], KeptLog] = OrderedDict()
         self._reading: set[tuple[str, ...]] = set()
         self._links = Links(context.reader, context.settings)
@@ -128,15 +129,22 @@ class JobsView:
 
     async def load(self) -> None:
         """Read the page of jobs that is wanted, and the chosen job; its log follows."""
+        self._loads += 1
+        mine, wanted = self._loads, self.wanted
         before = self._before[-1] if self._before else None
         store = self._context.store
         try:
-            self._jobs = await asyncio.to_thread(list_jobs, store, self.wanted, before)
-            self._counts = await asyncio.to_thread(count_jobs, store)
-            if self.chosen and all(job.id != self.chosen for job in self._jobs):
-                self._off_page = await asyncio.to_thread(store.get, self.chosen)
+            jobs = await asyncio.to_thread(list_jobs, store, wanted, before)
+            counts = await asyncio.to_thread(count_jobs, store)
+            off_page = self._off_page
+            if self.chosen and all(job.id != self.chosen for job in jobs):
+                off_page = await asyncio.to_thread(store.get, self.chosen)
         except TrackmapperError as error:
             text.notify("error", str(error))
+        else:
+            if mine != self._loads:
+                return  # what was read is older than a filter that was set meanwhile; the newer reading draws
+            self._jobs, self._counts, self._off_page = jobs, counts, off_page
         self._draw()
         job = self.job
         if job is not None and log_key(job) not in self._logs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
+import threading
 from datetime import timedelta
 
 import pytest
@@ -134,6 +135,32 @@ def test_the_selected_job_stays_selected_when_others_come_and_change(shared):
     assert view.chosen == first
     assert view.table.selection == [2]
     assert "preparing" in view.table.value["state"].loc[second]
+
+
+def test_a_slow_reading_of_an_earlier_filter_does_not_replace_the_newer_one(shared, monkeypatch):
+    add(shared, "1", created_by="ana")
+    add(shared, "2", created_by="ben")
+    view = JobsView(shared, "ana", lambda: None)
+    slow_may_end, read = threading.Event(), list_jobs
+
+    def list_jobs_late_for_all(store, wanted, before):
+        found = read(store, wanted, before)
+        if not wanted.who:
+            slow_may_end.wait(10)
+        return found
+
+    monkeypatch.setattr("dashboard.jobs_view.list_jobs", list_jobs_late_for_all)
+
+    async def both() -> None:
+        everybody = asyncio.create_task(view.load())
+        await asyncio.sleep(0)
+        view.who.value = "ana"
+        await view.load()
+        slow_may_end.set()
+        await everybody
+
+    asyncio.run(both())
+    assert [*view.table.value["who"]] == ["ana"]
 
 
 def test_a_tick_without_change_reads_no_job(shared, monkeypatch):
