@@ -44,6 +44,11 @@ class Settings(BaseSettings):
         default="aind-open-data,aind-msma-morphology-data",
         description="Buckets that `#!s3://` links may be fetched from, separated by commas.",
     )
+    viewers: str = Field(
+        default="https://neuroglancer-demo.appspot.com",
+        description="Neuroglancer viewers, separated by commas. A state opens in the one that its link named when that "
+        "is among them, else in the first.",
+    )
     poll_seconds: float = Field(
         default=2.0, gt=0, le=3600, description="Seconds between two looks of the worker at a local conversion."
     )
@@ -135,6 +140,11 @@ class Settings(BaseSettings):
 
             read_thresholds(text)
         return text
+
+    @property
+    def viewer_addresses(self) -> tuple[str, ...]:
+        """The viewers, in their order."""
+        return tuple(address.strip() for address in self.viewers.split(",") if address.strip())
 
     @property
     def asset_bucket_names(self) -> tuple[str, ...]:

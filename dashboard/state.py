@@ -32,6 +32,8 @@ class Opened:
     """What earlier jobs had made of the mouse when this was opened."""
     whole: bool = True
     """False while the mouse is still being gathered: what is known is shown, nothing is checked or launched."""
+    viewer: str = ""
+    """The viewer that the pasted link named, if it named one."""
 
 
 @dataclass(frozen=True, slots=True)

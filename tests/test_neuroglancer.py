@@ -1,4 +1,4 @@
-"""States: every form of layer, what each layer is, what is wrong with it, and links back."""
+"""States: every form of layer, what each layer is, what is wrong with it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from core.errors import StateError
 from core.models import AnnotationLayer, LayerKind, Severity, State
-from core.neuroglancer import interpret_paste, read_state, reader, viewer_link
-from core.neuroglancer.reader import MAX_LINK
+from core.neuroglancer import looking_at, read_state
 
 FOUND = Path(__file__).parents[2] / "shared" / "data" / "neuroglancer"
 ZYXT = {"z": [2e-6, "m"], "y": [1.8e-6, "m"], "x": [1.8e-6, "m"], "t": [0.001, "s"]}
@@ -477,7 +476,8 @@ def test_a_damaged_state_is_read_or_refused(damages):
             assert one.reason
             assert one.points_level0_zyx.shape[1] == 3
             assert one.kind is not LayerKind.TRACK or len(one.points) == len(one.descriptions) > 0
-        viewer_link(read_back, (1, 2, 3))
+        for one in read_back.layers:
+            looking_at(json.loads(read_back.data), one)
 
 
 @given(st.binary(max_size=100), st.integers(0, 3000), st.integers(0, 100))
@@ -486,35 +486,6 @@ def test_a_cut_or_overwritten_state_is_read_or_refused(noise, at, length):
     data = json.dumps(WHOLE).encode()
     with contextlib.suppress(StateError):
         assert isinstance(read_state(data[:at] + noise + data[at + length :]), State)
-
-
-# --- links back ---------------------------------------------------------------------------------
-
-
-def test_a_viewer_link_opens_the_same_layers():
-    state = read(layer("it's 100%, é_#1"), position=[1, 2, 3, 0.5])
-    link = viewer_link(state)
-    assert link.startswith(reader.VIEWER + "#!%7B%22dimensions%22")
-    assert not set(link) & set(" \"'{}")
-    assert json.loads(interpret_paste(link)) == json.loads(state.data)
-
-
-def test_a_viewer_link_can_be_moved():
-    xyzt = {"x": [1.8, "um"], "y": [1.8, "um"], "z": [2, "um"], "t": [1, "s"]}
-    moved = json.loads(
-        interpret_paste(viewer_link(read(layer(), dimensions=xyzt, position=[1, 2, 3, 7]), (30, 20, 10)))
-    )
-    assert moved["position"] == [10, 20, 30, 7]
-    assert list(moved["dimensions"]) == list(xyzt)
-    unplaced = json.loads(interpret_paste(viewer_link(read(layer()), np.array([30.5, 20, 10]))))
-    assert unplaced["position"] == [30.5, 20, 10, 0]
-    without = read_state('{"layers": [], "position": [1, 2]}')
-    assert json.loads(interpret_paste(viewer_link(without, (30, 20, 10))))["position"] == [1, 2]
-
-
-def test_a_link_too_long_for_browsers_is_not_made():
-    assert viewer_link(read(layer(shader="x" * MAX_LINK))) == ""
-    assert viewer_link(read(layer(shader="x" * (MAX_LINK // 2))))
 
 
 # --- states found in the wild, when they are there ------------------------------------------------
@@ -538,7 +509,6 @@ def test_states_found_in_the_wild_are_read(path):
     state = read_state(path.read_bytes(), stem=path.stem)
     assert [one.kind for one in state.layers] == KINDS.get(path.name, [one.kind for one in state.layers])
     assert all(one.reason for one in state.layers)
-    assert read_state(interpret_paste(viewer_link(state))).subject == state.subject
 
 
 @pytest.mark.parametrize("path", sorted(FOUND.glob("aind-session_example_717381.json")), ids=lambda path: path.stem)

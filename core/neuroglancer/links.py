@@ -17,7 +17,7 @@ from core.neuroglancer.transport import Answer, NetworkTransport, Transport
 from core.settings import Settings
 from core.strict_json import LIMIT_BYTES, MIB, shown
 
-__all__ = ["Answer", "NetworkTransport", "StateLink", "Transport", "fetch_state_link", "interpret_paste"]
+__all__ = ["Answer", "NetworkTransport", "StateLink", "Transport", "fetch_state_link", "interpret_paste", "viewer_of"]
 
 MAX_REDIRECTS = 3
 ACCEPTED = (
@@ -83,6 +83,12 @@ def interpret_paste(text: str) -> bytes | StateLink:
     if re.match(r"https?://", text, re.IGNORECASE):
         raise StateError("The link has no state after #!.", where=shown(text), cure=ACCEPTED)
     raise StateError("This is neither a state nor a link to one.", where=shown(text), cure=ACCEPTED)
+
+
+def viewer_of(text: str) -> str:
+    """The address of the viewer that a pasted link names, `https://…/`; "" when it names none."""
+    viewer = _VIEWER.match(text.strip().removeprefix("\ufeff").strip())
+    return viewer[0].removesuffix("#!") if viewer else ""
 
 
 def _fragment(fragment: str) -> bytes | StateLink:

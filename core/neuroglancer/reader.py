@@ -1,4 +1,4 @@
-"""A Neuroglancer state -> layers, tracks and image sources; and links back into a viewer.
+"""A Neuroglancer state -> layers, tracks and image sources.
 
 Layers that are no tracks are kept and say why. What is wrong with one layer stands in that layer's `problems`;
 `State.problems` holds only what concerns the state as a whole (images, subject, form of the file). One odd layer
@@ -8,23 +8,18 @@ never hides the others: `StateError` is raised only for what makes the whole sta
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
-from urllib.parse import quote
 
 from core.errors import StateError
 from core.models import Dimension, ImageLayer, Problem, Severity, State
 from core.neuroglancer.layers import is_annotation_layer, read_layer
 from core.neuroglancer.problems import Surroundings, problem
 from core.neuroglancer.sources import acquisition_of, is_image_layer, is_zarr3, read_image, sources_of, transform_of
-from core.neuroglancer.spaces import SPATIAL, read_dimensions, voxel_size_dimensions
+from core.neuroglancer.spaces import read_dimensions, voxel_size_dimensions
 from core.strict_json import LIMIT_BYTES, MAX_NAME, place, read_json, shown
 
 MAX_ANNOTATIONS = 1_000_000
 MAX_LAYERS = 10_000
-MAX_LINK = 1_500_000
-"""Characters of a link; Chrome and Edge refuse addresses of more than 2 MiB."""
-VIEWER = "https://neuroglancer-demo.appspot.com/"
 
 Layer = dict[str, object]
 
@@ -71,30 +66,6 @@ def read_state(data: bytes | str, *, stem: str = "state", limit_bytes: int = LIM
         acquisition=acquisition,
         problems=(*form_problems, *_image_problems(images, subject)),
     )
-
-
-def viewer_link(state: State, position_zyx: Sequence[float] | None = None) -> str:
-    """A link that opens the state in Neuroglancer's public viewer.
-
-    Args:
-        state: The state to show.
-        position_zyx: Where to centre the view, in voxels of the state's own dimensions; as saved when None, and
-            when the state has no axes z, y, x.
-
-    Returns:
-        The link; "" when it would be longer than browsers take (`MAX_LINK`).
-    """
-    root = json.loads(state.data)
-    names = [dimension.name for dimension in state.dimensions]
-    if position_zyx is not None and set(SPATIAL) <= set(names):
-        wanted = dict(zip(SPATIAL, map(float, position_zyx), strict=True))
-        saved = root.get("position")
-        if not isinstance(saved, list) or len(saved) != len(names):
-            saved = [0] * len(names)
-        root["position"] = [wanted.get(name, value) for name, value in zip(names, saved, strict=True)]
-    text = json.dumps(root, ensure_ascii=False, separators=(",", ":"))
-    link = f"{VIEWER}#!{quote(text, safe='/?:@&=+$-_.~')}"
-    return link if len(link) <= MAX_LINK else ""
 
 
 # --- the layers of the file ---------------------------------------------------------------------
