@@ -17,7 +17,7 @@ from core.errors import InputError, ManifestError
 from core.manifest import write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset, ImageFrame, State, Subject
-from core.platforms.base import DIRECT, CaptureRequest, InputAsset, Mount, Parameter, RunRequest
+from core.platforms.base import DIRECT, MONITORED, CaptureRequest, InputAsset, Mount, Parameter, RunRequest
 
 RESULT_TAGS = ("smartSPIM", "ecephys", "IBL", "annotation")
 _PARAMETER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.ASCII)
@@ -63,8 +63,8 @@ class ConversionPlan:
     """Which platform of that name the mapping was checked on."""
     frame: ImageFrame | None = None
     """The image's geometry when the mapping was checked; None when it was not known, or only assumed."""
-    route: str = DIRECT
-    """Who keeps the result: our worker, or the platform's monitor run."""
+    route: str = DIRECT  # who keeps the result: our worker, or ...
+    monitor: str = ""  # ... the monitor of this id
     deadline_h: float | None = None
     """Hours after which the run asks its people; None: never."""
     converter_label: str = ""
@@ -92,6 +92,7 @@ def plan_conversion(
     parameters: Mapping[str, str] | None = None,
     attempt: int = 1,
     route: str = DIRECT,
+    monitor: str = "",
     deadline_h: float | None = None,
     converter_label: str = "",
 ) -> ConversionPlan:
@@ -107,6 +108,7 @@ def plan_conversion(
         parameters: Options of the converter, by name.
         attempt: How often this mapping has been launched, from 1.
         route: Who keeps the result.
+        monitor: Who does so on the monitored route.
         deadline_h: Hours after which the run asks its people; None: never.
         converter_label: The converter's name as people read it.
 
@@ -148,6 +150,7 @@ def plan_conversion(
         platform_id=subject.platform_id,
         frame=frame,
         route=route,
+        monitor=monitor if route == MONITORED else "",
         deadline_h=deadline_h,
         converter_label=converter_label,
     )

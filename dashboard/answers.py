@@ -216,7 +216,7 @@ def job_links(record: JobRecord, reader: AssetReader, monitor_capsule: str) -> d
     """Addresses of a job's pages on the platform, by what they show; {} when it ran elsewhere or has no pages."""
     if record.platform != reader.name:
         return {}
-    ids, started = record.ids, record.converter if record.route == DIRECT else monitor_capsule
+    ids, started = record.ids, record.converter if record.route == DIRECT else record.monitor or monitor_capsule
     pages = {
         "run": ("run", ids.run, started),
         "conversion": ("run", record.remote.child, record.converter),

@@ -37,7 +37,9 @@ class Links:
     def run(self, job: JobRecord, ident: str, what: str = "run id") -> Markup:
         """A run of the converter, or of the monitor when the job's route is through it and it is its first."""
         by_monitor = monitored(job) and ident != job.remote.child
-        return self.of(job, "run", ident, what, self.settings.monitor_capsule if by_monitor else job.converter)
+        return self.of(
+            job, "run", ident, what, job.monitor or self.settings.monitor_capsule if by_monitor else job.converter
+        )
 
     def ids(self, job: JobRecord) -> list[tuple[str, Markup]]:
         """What a job has on its platform: runs, result, inputs, capsule."""

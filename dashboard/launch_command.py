@@ -76,6 +76,7 @@ def launch(
         converter_version=offer.version,
         parameters=parameters,
         route=route,
+        monitor=offer.monitor,
         deadline_h=options.deadline or settings.long_run_hours,
         converter_label=offer.label,
     )

@@ -142,6 +142,7 @@ class LaunchView:
             converter_version=chosen.offer.version,
             parameters=chosen.parameters,
             route=chosen.route,
+            monitor=chosen.offer.monitor,
             deadline_h=chosen.deadline_h,
             converter_label=chosen.offer.label,
         )

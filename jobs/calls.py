@@ -85,9 +85,13 @@ def misplaced(record: JobRecord, runner: Runner) -> str:
     )
 
 
+def _not_for(record: JobRecord, runner: Runner) -> str:
+    return runner.refusal(record.converter, record.converter_version, record.route, record.monitor)
+
+
 def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
     # The settings may name another converter than when the job was claimed.
-    refusal = runner.refusal(record.converter, record.converter_version, record.route)
+    refusal = _not_for(record, runner)
     if refusal and record.step is Step.RUN:
         return Refused(f"{refusal}; launch it again")
     try:
@@ -118,7 +122,7 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
 
 def run_key(record: JobRecord) -> RunKey:
     """What tells the runs of this job from all others."""
-    return RunKey(record.token, record.ids.manifest_asset or "", record.route, record.converter)
+    return RunKey(record.token, record.ids.manifest_asset or "", record.route, record.converter, record.monitor)
 
 
 def _not_reached(error: TrackmapperError) -> NotReached:
@@ -184,7 +188,7 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
 
 
 def _claim(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
-    if refusal := runner.refusal(record.converter, record.converter_version, record.route):
+    if refusal := _not_for(record, runner):
         return Refused(f"{refusal}; launch it again")
     try:
         launch = open_launch(record)

@@ -206,6 +206,8 @@ class JobRecord(Frozen):
     """The converter's name as people read it; "" when it is `converter`."""
     route: str = DIRECT
     """Who keeps the result: our worker, or the platform's monitor run."""
+    monitor: str = ""
+    """What that monitor was at the launch; "" on the direct route and for jobs from before it was kept."""
     deadline_h: float | None = None
     """Hours after which the run asks its people; None: never."""
     parameters: dict[str, str] = Field(default_factory=dict)

@@ -137,6 +137,7 @@ def _new_record(plan: ConversionPlan, user: str, now: datetime) -> JobRecord:
         trackmapper_version=_own_version(),
         converter_label=plan.converter_label,
         route=plan.route,
+        monitor=plan.monitor,
         deadline_h=plan.deadline_h,
         parameters=dict(plan.parameters),
         digest=plan.digest,

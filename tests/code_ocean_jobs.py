@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from core.conversion import ConversionPlan, NeededAsset
-from core.platforms.base import DIRECT, RunRequest
+from core.platforms.base import DIRECT, MONITORED, RunRequest
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.asset_files import AssetFiles
 from core.platforms.code_ocean.files import Clients, S3Files
@@ -134,7 +134,8 @@ class Bench:
 
     def plan(self, *, route: str = DIRECT, **more: Any) -> ConversionPlan:
         name = f"{route}{sorted(more.items())}{len(self.store.active())}{self.clock.s}"
-        return replace(a_plan(name, self.assets, self.fake.url), route=route, **more)
+        monitor = self.settings.monitor_capsule if route == MONITORED else ""
+        return replace(a_plan(name, self.assets, self.fake.url), route=route, monitor=monitor, **more)
 
     def launch(self, **more: Any) -> str:
         plan = self.plan(**more)

@@ -260,7 +260,7 @@ class FakeRunner:
         self.sharing()
         self.shared.add(asset.id)
 
-    def refusal(self, converter: str, version: str, route: str) -> str:
+    def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         wanted, here = f"{converter} {version}", f"{self.converter} {self.converter_version}"
         return "" if wanted == here else f"the job asks for {wanted}, this worker runs {here}"
 

@@ -86,7 +86,7 @@ def sorted_answer(name: str) -> Answer:
         return Made("")
 
     class Runner:
-        def refusal(self, converter: str, version: str, route: str) -> str:
+        def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
             return ""
 
         def start_run(self, request: object) -> str:

@@ -35,6 +35,13 @@ def set_to_another_converter(jobs):
     jobs.restart()
 
 
+def set_to_another_monitor(jobs):
+    """Likewise, to another monitor."""
+    jobs.fake.add_capsule(FakeCapsule(OTHER, "Another monitor", "1234567"))
+    jobs.settings = jobs.settings.model_copy(update={"monitor_capsule": OTHER})
+    jobs.restart()
+
+
 def capsules_run(jobs):
     return [effect.details["capsule"] for effect in jobs.fake.effects("run")]
 
@@ -83,6 +90,29 @@ def test_a_lost_start_is_looked_for_in_the_capsule_of_the_launch(jobs, route):
     assert record.state is JobState.SUCCEEDED, record.error
     assert OTHER not in capsules_run(jobs)
     assert len(jobs.made("run")) == (1 if route == DIRECT else 2)
+
+
+def test_a_lost_start_is_looked_for_in_the_monitor_of_the_launch_and_never_sent_to_another(jobs):
+    jobs.fake.timing.run_s = 300.0
+    jobs.fake.faults.add("reset_after", method="POST", endpoint="computations")
+    jobs.fake.faults.add("503", endpoint="capsules/{id}/computations", times=4)
+    job_id = jobs.launch(route=MONITORED)
+    jobs.until(job_id, lambda record: record.phase is Phase.SETTLING and record.step is Step.RUN)
+    set_to_another_monitor(jobs)
+    record = jobs.until(job_id, lambda record: record.has_ended)
+    assert record.state is JobState.SUCCEEDED, record.error
+    assert OTHER not in capsules_run(jobs)
+    assert len(jobs.made("run")) == 2, "the monitor's run and its conversion"
+
+
+def test_a_job_that_was_not_started_yet_is_not_given_to_another_monitor(jobs):
+    jobs.fake.timing.asset_s = 60.0
+    job_id = jobs.launch(route=MONITORED)
+    jobs.until(job_id, lambda record: record.step is Step.INPUTS_READY)
+    set_to_another_monitor(jobs)
+    record = jobs.until(job_id, JobState.FAILED)
+    assert capsules_run(jobs) == []
+    assert f"this worker runs {OTHER}" in record.error
 
 
 # --- what Code Ocean shows late ---------------------------------------------------------------------

@@ -75,6 +75,8 @@ class ConverterOffer:
     routes: tuple[str, ...] = ("direct",)
     route: str = "direct"
     """The one proposed."""
+    monitor: str = ""
+    """What keeps the result on the monitored route; "" when there is none."""
 
 
 class PartlyFoundError(PlatformError):
@@ -240,6 +242,8 @@ class RunKey:
     route: str = DIRECT
     converter: str = ""
     """The conversion that the job was launched with, whatever the settings name by now; "": the runner's."""
+    monitor: str = ""
+    """Likewise of what keeps the result on the monitored route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +272,7 @@ class Runner(Protocol):
     converter: str
     """Name of the conversion it runs, e.g. "image-space", or the capsule's id."""
 
-    def refusal(self, converter: str, version: str, route: str) -> str:
+    def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         """Why this worker cannot run such a job, for people; "" when it can. Asks nothing of the platform."""
 
     def create_input_asset(self, request: InputAsset) -> Asset:

@@ -74,7 +74,7 @@ class LocalRunner:
         """Which library it works in."""
         return self._library.platform_id
 
-    def refusal(self, converter: str, version: str, route: str) -> str:
+    def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         """Why a job is not for this worker; "" when it is."""
         if (converter, version) == (self.converter, self.converter_version):
             return ""

@@ -202,6 +202,7 @@ class CodeOceanReader:
             parameters=tuple(one for one in terms.parameters if one.name not in OURS),
             routes=routes,
             route=settings.route if settings.route in routes else DIRECT,
+            monitor=settings.monitor_capsule,
         )
 
     def read_log(self, run_id: str, limit: int) -> bytes:

@@ -103,14 +103,17 @@ class CodeOceanRunner:
         """Which Code Ocean it is."""
         return self._api.domain
 
-    def refusal(self, converter: str, version: str, route: str) -> str:
+    def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         """Why a job is not for this worker; "" when it is."""
         if converter != self.converter:
             return f"the job asks for the capsule {converter}, this worker runs {self.converter}"
         if version and not (version.isascii() and version.isdigit()):
             return f"the job asks for version {version!r}; versions of a capsule are numbers"
-        if route == MONITORED and not self._settings.monitor_capsule:
+        known = self._settings.monitor_capsule
+        if route == MONITORED and not known:
             return "the job asks for the route through the monitor, and this worker knows no monitor capsule"
+        if route == MONITORED and monitor not in ("", known):
+            return f"the job asks for the monitor {monitor}, this worker runs {known}"
         return "" if route in (DIRECT, MONITORED) else f"the job asks for a route {route!r}, which is not known here"
 
     # --- assets ---------------------------------------------------------------------------------
@@ -250,8 +253,10 @@ class CodeOceanRunner:
             raise RefusedError("; ".join(faults), where=f"capsule {monitor}", cure="Launch it on the direct route.")
         return {"capsule_id": monitor, "data_assets": mounts, "parameters": [settings]}
 
-    def _capsule(self, route: str, converter: str = "") -> str:
+    def _capsule(self, route: str, converter: str = "", monitor: str = "") -> str:
         """The capsule whose runs we start on a route."""
+        if route == MONITORED and monitor:
+            return monitor
         if refusal := self.refusal(self.converter, "", route):
             raise RefusedError(refusal, cure="Launch it again on another route.")
         return self._settings.monitor_capsule if route == MONITORED else converter or self.converter
@@ -264,7 +269,7 @@ class CodeOceanRunner:
         Raises:
             PlatformError: the list cannot be read whole, or is out of date; nothing may be concluded from it.
         """
-        return self._find(self._capsule(key.route, key.converter), key)
+        return self._find(self._capsule(key.route, key.converter, key.monitor), key)
 
     def find_children(self, key: RunKey) -> tuple[str, ...]:
         """Ids of every conversion that a monitor started for a job, oldest first; () on the direct route.
@@ -286,7 +291,7 @@ class CodeOceanRunner:
         except NotFoundError:
             return False
         converter = key.converter or self.converter
-        capsule = self._capsule(key.route, converter)
+        capsule = self._capsule(key.route, converter, key.monitor)
         # Code Ocean may not say of which capsule a run is; only the converter's has these parameters.
         is_converters = any(name == "manifest" for name, _ in run.parameters)
         right = run.capsule == capsule if run.capsule else is_converters == (capsule == converter)
