@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import panel as pn
 import panel.ui as pmui
@@ -12,20 +12,18 @@ from param.parameterized import Event
 
 from core.errors import TrackmapperError
 from core.manifest import mapping_from_rows, read_csv, rows_from_mapping, write_csv
-from core.models import ImageFrame, Severity
+from core.models import Severity
 from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
+from dashboard.plots_view import PLOTS_HEIGHT, PlotsView, ReadBrain
 from dashboard.problems_view import ProblemsView
 from dashboard.recording_cards import CARD_CSS, Marks, cards, tracks_without_row
-from dashboard.state import Opened, Session
+from dashboard.state import Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
-from dashboard.track_lines import scene
-from dashboard.track_plot_3d import TrackPlot3D
-from dashboard.track_plots import TrackPlots
 from dashboard.unrolled_view import ReadUnits, UnrolledView
+from dashboard.viewer_view import NeuroglancerView, viewers_here
 
-PLOTS_HEIGHT = 690
 _TWO_COLUMNS = """
 :host { display: grid !important; grid-template-columns: minmax(0, 700px) minmax(0, 1fr); gap: 16px; }
 @media (max-width: 1100px) { :host { grid-template-columns: minmax(0, 1fr); } }
@@ -35,89 +33,24 @@ _TWO_COLUMNS = """
 _WAITS = tag("p", "Each appears here as soon as it is read.")
 
 
-class PlotsView:
-    """The three projections and the 3-D view; a skeleton keeps their place until they are drawn."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._plots: TrackPlots | None = None
-        self._solid: TrackPlot3D | None = None
-        self._planned: tuple[str, ImageFrame] | None = None
-        self._drawn = ""
-        self._note = ""
-        self.caption = text.pane(Markup(""), [CSS], margin=(0, 10))
-        self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
-        session.param.watch(lambda *_: self.plan_drawing(), "opened")
-        session.param.watch(lambda event: self._highlight(event.new), "track")
-        self._skeleton()
-
-    def _skeleton(self) -> None:
-        self.view[:] = [pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")]
-
-    def plan_drawing(self) -> None:
-        """Draw on the next turn of the loop: what was opened is on the page before plots take their half second.
-
-        The pictures of a state stay until its image says that they must be others.
-        """
-        opened = self._session.opened
-        if opened is None:
-            return
-        wanted = (opened.state.sha256, opened.frame)
-        if self._planned is None or self._planned[0] != wanted[0]:
-            self._skeleton()
-            self._drawn = ""
-        if self._planned != wanted and pn.state.curdoc:
-            pn.state.curdoc.add_next_tick_callback(self.draw)
-        self._planned = wanted
-        self._say(opened)
-
-    def draw(self) -> None:
-        """Draw the tracks of the opened state."""
-        opened = self._session.opened
-        if opened is None:
-            return
-        drawn = scene(opened.state, opened.frame, opened.colors)
-        self._plots = TrackPlots(drawn, self._session.select_track)
-        self._note = (
-            "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
-        )
-        self._say(opened)
-        if self._solid is not None and self._drawn == opened.state.sha256:
-            self._solid.redraw(drawn)
-            self._upper[:] = [self._plots.coronal, self._plots.sagittal]
-            self._lower[0] = self._plots.horizontal
-        else:
-            self._solid = TrackPlot3D(drawn, self._session.select_track)
-            self._upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
-            self._lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
-            self.view[:] = [self._upper, self._lower, self.caption]
-        self._drawn = opened.state.sha256
-        self._highlight(self._session.track)
-
-    def _say(self, opened: Opened) -> None:
-        """What the pictures are drawn by, and whether that is final."""
-        assumed = opened.frame.assumed
-        words = f" ▲ Assumed: {assumed}." if opened.whole else f" Until the image is read, assumed: {assumed}."
-        told = tag("span", words, cls="warn" if opened.whole else "dim") if assumed else ""
-        text.show(self.caption, tag("p", tag("span", self._note, cls="dim"), told))
-
-    def _highlight(self, track: str) -> None:
-        if self._plots and self._solid:
-            self._plots.highlight(track)
-            self._solid.highlight(track)
-
-
 class MappingView:
     """Everything below the source row, shown when a state is open."""
 
-    def __init__(self, session: Session, launch: pn.viewable.Viewable, read_units: ReadUnits | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        launch: pn.viewable.Viewable,
+        read_units: ReadUnits | None = None,
+        viewer_addresses: Sequence[str] = (),
+    ) -> None:
         self._session = session
         self.table = AssignmentTable(session)
         self.problems = ProblemsView(session)
-        self.plots = PlotsView(session)
+        self.plots = PlotsView(session, read_brain)
         self.unrolled = UnrolledView(session, read_units)
         self.cards = text.pane(Markup(""), [CSS, CARD_CSS])
         self.detail = text.pane(Markup(""), [CSS])
+        self.neuroglancer = NeuroglancerView(session, viewer_addresses, viewers_here())
         self._make_tools()
         side = pn.Column(
             text.pane(tag("h2", "Recordings, oldest first"), [CSS]),
@@ -130,6 +63,7 @@ class MappingView:
             self.tools,
             self.table.view,
             self.detail,
+            self.neuroglancer.view,
             self.unrolled.view,
             self.problems.view,
             launch,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from core.checks import Thresholds, check_mapping
@@ -12,7 +12,7 @@ from core.errors import InputError, PlatformError, StateError
 from core.geometry import assumed_frame
 from core.manifest import rows_from_mapping
 from core.models import ImageFrame, Mapping, State, Subject
-from core.neuroglancer import interpret_paste, read_state
+from core.neuroglancer import interpret_paste, read_state, viewer_of
 from core.neuroglancer.links import StateLink, fetch_state_link
 from core.subjects.shown_image import image_frame_of
 from core.suggestions import suggest
@@ -57,15 +57,15 @@ def open_state(
     """
     progress("Reading the state")
     data, stem = _bytes_of(context, given)
-    state = read_state(data, stem=stem)
+    state, viewer = read_state(data, stem=stem), viewer_of(given.paste)
     colors = track_colors(state)
 
     def arrived(subject: Subject | None) -> None:
-        show(Opened(state, subject, drawn_frame(state, subject), (), colors, whole=False))
+        show(Opened(state, subject, drawn_frame(state, subject), (), colors, whole=False, viewer=viewer))
 
     arrived(None)
     subject, note = _subject_of(context, state, progress, arrived)
-    return _opened(context, state, subject, note, progress)
+    return replace(_opened(context, state, subject, note, progress), viewer=viewer)
 
 
 def gather_anew(context: Context, opened: Opened, progress: Callable[[str], None]) -> Opened:
@@ -79,7 +79,7 @@ def gather_anew(context: Context, opened: Opened, progress: Callable[[str], None
         return opened
     progress(f"Looking for assets of mouse {state.subject}")
     subject = context.mice.get(state.subject, anew=True, progress=progress, partial=lambda _: None)
-    return _opened(context, state, subject, _note_of(context, subject), progress)
+    return replace(_opened(context, state, subject, _note_of(context, subject), progress), viewer=opened.viewer)
 
 
 def _opened(

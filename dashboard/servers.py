@@ -54,6 +54,8 @@ def panel_command(script: str, port: int, door: Door = THIS_MACHINE) -> list[str
     for origin in (f"{LOOPBACK}:{port}", f"localhost:{port}", *door.origins):
         command += ["--allow-websocket-origin", origin]
     command += ["--websocket-max-message-size", str(MAX_MESSAGE_BYTES), "--log-level", "warning", "--liveness"]
+    if script == DASHBOARD:
+        command += ["--plugins", "dashboard.viewer_routes"]
     # The worker must run before anybody opens its page.
     return [*command, "--warm"] if script == WORKER else command
 

@@ -51,6 +51,7 @@ def served(
     log = data.parent / f"dashboard-{port}.log"
     command = [sys.executable, "-m", "panel", "serve", str(ROOT / "dashboard" / "app.py"), "--port", str(port)]
     command += ["--allow-websocket-origin", f"127.0.0.1:{port}", "--websocket-max-message-size", "25165824"]
+    command += ["--plugins", "dashboard.viewer_routes"]
     command += ["--address", address] if address else []
     environment = {**os.environ, "TRACKMAPPER_LIBRARY": str(library), "TRACKMAPPER_DATA": str(data)}
     environment |= {"TRACKMAPPER_USER": "ana", **(more or {})}

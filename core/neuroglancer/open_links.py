@@ -31,8 +31,8 @@ def open_link(state: State, track: AnnotationLayer | None, viewer: str) -> str:
     Returns:
         The link; "" when it would be longer than browsers take (`MAX_LINK`).
     """
-    # Numbers, the bulk of a state, are as long in the link; a file laid out over lines may shrink to a fifth.
-    if len(state.data) > 8 * MAX_LINK:
+    # Numbers, the bulk of a state, are as long in the link; a file laid out over lines may shrink to a quarter.
+    if len(state.data) > 4 * MAX_LINK:
         return ""
     root: Document = json.loads(state.data)
     text = json.dumps(root if track is None else looking_at(root, track), ensure_ascii=False, separators=(",", ":"))
