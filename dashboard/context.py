@@ -7,8 +7,11 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
-from core.models import Sorting
+from core.brain_image_cache import BrainImageFiles
+from core.brain_images import BrainImage, read_brain_image
+from core.models import Asset, ImageChannel, Sorting
 from core.platforms.base import AssetReader
 from core.platforms.choice import is_code_ocean, make_reader
 from core.recent import Recent
@@ -18,6 +21,7 @@ from dashboard.health import HealthWatch, WorkerSeen
 from dashboard.job_log import KeptLog, read_job_log
 from dashboard.mice import Mice
 from dashboard.offers import Offers
+from jobs.data_folder import DataFolder
 from jobs.leadership import is_led
 from jobs.records import JobRecord
 from jobs.store import JobStore
@@ -36,11 +40,13 @@ class Context:
     health: HealthWatch = field(init=False)
     mice: Mice = field(init=False)
     offers: Offers = field(init=False)
+    brains: BrainImageFiles = field(init=False)
     units: UnitsCache = field(default_factory=lambda: Recent(STREAMS_KEPT), init=False)
     _threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         self.health, self.mice, self.offers = HealthWatch(self.reader), Mice(self.reader), Offers(self.reader)
+        self.brains = BrainImageFiles(DataFolder.at(self.settings.data).root / "brain_images")
         self._threads = ThreadPoolExecutor(PLATFORM_THREADS, thread_name_prefix="platform")
 
     async def ask[**P, T](self, what: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
@@ -55,6 +61,18 @@ class Context:
             PlatformError: they cannot be read now.
         """
         return await self.ask(read_units, self.reader, sorting, token, known=self.units)
+
+    async def brain_of(
+        self, asset: Asset, channel: ImageChannel, progress: Callable[[float], None], cancelled: Callable[[], bool]
+    ) -> BrainImage:
+        """The brain that a state shows, from this machine's disk when it was read before.
+
+        Raises:
+            NotFoundError, InputError, PlatformError: it cannot be shown.
+            CancelledError: `cancelled` said so.
+        """
+        read = partial(read_brain_image, cache=self.brains, progress=progress, cancelled=cancelled)
+        return await self.ask(read, self.reader, asset, channel)
 
     @property
     def costs(self) -> str:

@@ -41,6 +41,7 @@ class MappingView:
         session: Session,
         launch: pn.viewable.Viewable,
         read_units: ReadUnits | None = None,
+        read_brain: ReadBrain | None = None,
         viewer_addresses: Sequence[str] = (),
     ) -> None:
         self._session = session

@@ -211,8 +211,9 @@ class Dashboard:
 
     def _show_mapping(self, _event: Event) -> None:
         if self._mapping is None:
+            context = self.context
             self._mapping = MappingView(
-                self.session, self.launch.view, self.context.units_of, self.context.settings.viewer_addresses
+                self.session, self.launch.view, context.units_of, context.brain_of, context.settings.viewer_addresses
             )
             self._below[:] = [self._mapping.view]
             self._mapping.plots.plan_drawing()

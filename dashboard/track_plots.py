@@ -8,9 +8,10 @@ from typing import Any
 import holoviews as hv
 import numpy as np
 import panel as pn
-from bokeh.models import BoxZoomTool, HoverTool
+from bokeh.models import BoxZoomTool, ColumnDataSource, HoverTool, LinearColorMapper
 from holoviews.plotting.bokeh.element import ElementPlot
 
+from core.brain_images import BrainProjections, Projection
 from dashboard import text
 from dashboard.theme import CSS, GREY
 from dashboard.track_lines import Scene, TrackLine
@@ -21,6 +22,8 @@ hv.renderer("bokeh").webgl = False  # a few hundred segments draw as fast withou
 FRAMES_WIDTH, FRAMES_HEIGHT = 530, 480
 """Pixels for the coronal beside the sagittal frame, and for the coronal above the horizontal one."""
 VIEWS = (("Coronal", 0, 2), ("Sagittal", 1, 2), ("Horizontal", 0, 1))
+_BRAIN = "brain"
+_VEIL = [f"{GREY}{round(0.75 * level):02x}" for level in range(256)]
 _AXES = ("L ←  ML, mm  → R", "P ←  AP, mm  → A", "I ←  DV, mm  → S")
 
 
@@ -34,6 +37,7 @@ class TrackPlots:
 
     def __init__(self, scene: Scene, on_select: Callable[[str], None]) -> None:
         self._scene = scene
+        self._brain = {name: BrainBehind() for name, _, _ in VIEWS}
         self._marked = hv.streams.Stream.define("Marked", track="")()
         self._picks: list[hv.streams.Selection1D] = []
         ml, ap, dv = scene.limits_mm[1] - scene.limits_mm[0]
@@ -44,6 +48,12 @@ class TrackPlots:
         """Mark a track, or none."""
         if self._marked.track != track:
             self._marked.event(track=track)
+
+    def show_brain(self, brain: BrainProjections | None, brightness: float) -> None:
+        """Put a brain behind the tracks, or none; a brightness of 0 hides it, 1 shows it as it is."""
+        pictures = (brain.coronal, brain.sagittal, brain.horizontal) if brain else (None, None, None)
+        for behind, picture in zip(self._brain.values(), pictures, strict=True):
+            behind.show(picture, brightness)
 
     def _projection(self, name: str, across: int, up: int, on_select: Callable[[str], None]) -> pn.Column:
         scene, axes = self._scene, [across, up]
@@ -73,7 +83,7 @@ class TrackPlots:
                 ylabel=_AXES[up],
                 show_legend=False,
                 toolbar="disable",
-                hooks=[_quiet],
+                hooks=[_quiet, self._brain[name].draw],
                 active_tools=["wheel_zoom"],
                 default_tools=["pan", "wheel_zoom", "reset"],
             )
@@ -84,6 +94,49 @@ class TrackPlots:
             margin=0,
             sizing_mode="fixed",
         )
+
+
+class BrainBehind:
+    """The picture of a brain under the lines of one view: grey that grows opaque, so that it suits every page."""
+
+    def __init__(self) -> None:
+        self._source = ColumnDataSource(_no_picture())
+        self._colors = LinearColorMapper(palette=_VEIL, low=0, high=255)
+        self._shown: Projection | None = None
+
+    def draw(self, plot: ElementPlot, _element: hv.Element) -> None:
+        """Add the picture to a figure, once; HoloViews calls this at every redrawing of its own."""
+        if not plot.state.select({"name": _BRAIN}):
+            plot.state.image(
+                "image",
+                "x",
+                "y",
+                "dw",
+                "dh",
+                source=self._source,
+                color_mapper=self._colors,
+                level="image",
+                name=_BRAIN,
+            )
+
+    def show(self, picture: Projection | None, brightness: float) -> None:
+        """Show another picture, or the same one brighter or darker."""
+        if picture is not self._shown:
+            self._shown = picture
+            self._source.data = _no_picture() if picture is None else _picture(picture)
+        # what is this bright is as opaque as it gets; above every grey value nothing is seen
+        high = 255.0 / brightness if brightness > 0 else 1e9
+        if self._colors.high != high:
+            self._colors.high = high
+
+
+def _no_picture() -> dict[str, Any]:
+    return {"image": [], "x": [], "y": [], "dw": [], "dh": []}
+
+
+def _picture(picture: Projection) -> dict[str, Any]:
+    left, right, bottom, top = (edge / 1000.0 for edge in picture.extent_um)
+    return {"image": [picture.pixels], "x": [left], "y": [bottom], "dw": [right - left], "dh": [top - bottom]}
 
 
 def _path(line: TrackLine, axes: list[int]) -> dict[str, Any]:
