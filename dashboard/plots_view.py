@@ -1,0 +1,191 @@
+"""The pictures of all tracks: three projections with the brain behind them, and the 3-D view."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
+
+import panel as pn
+import panel.ui as pmui
+from bokeh.document import Document, without_document_lock
+
+from core.brain_images import BrainImage
+from core.errors import TrackmapperError
+from core.models import Asset, ImageChannel, ImageFrame
+from core.subjects.shown_image import shown_brain
+from dashboard import text
+from dashboard.state import Opened, Session
+from dashboard.text import Markup, tag
+from dashboard.theme import CSS
+from dashboard.track_lines import scene
+from dashboard.track_plot_3d import TrackPlot3D
+from dashboard.track_plots import TrackPlots
+
+PLOTS_HEIGHT = 690
+BRIGHTEST = 300
+"""Percent of the slider."""
+
+ReadBrain = Callable[[Asset, ImageChannel, Callable[[float], None], Callable[[], bool]], Awaitable[BrainImage]]
+"""(stitched asset, its channel, told the share that is read, asked whether to end) -> the brain.
+
+Raises:
+    TrackmapperError: it cannot be shown.
+    CancelledError: reading was ended.
+"""
+
+
+class PlotsView:
+    """The three projections and the 3-D view; a skeleton keeps their place until they are drawn.
+
+    Args:
+        session: Whose tracks are shown.
+        read_brain: Asked once for each brain that is opened; without it none is shown.
+    """
+
+    def __init__(self, session: Session, read_brain: ReadBrain | None = None) -> None:
+        self._session, self._read_brain = session, read_brain
+        self._plots: TrackPlots | None = None
+        self._solid: TrackPlot3D | None = None
+        self._planned: tuple[str, ImageFrame] | None = None
+        self._drawn = ""
+        self._note = ""
+        self._asked: tuple[Asset, ImageChannel] | None = None
+        self._reading = 0
+        self._brain: BrainImage | None = None
+        self._brain_note = Markup("")
+        self.caption = text.pane(Markup(""), [CSS], margin=(0, 10))
+        self.brightness = pmui.IntSlider(
+            label="Brightness of the brain, %", start=0, end=BRIGHTEST, step=10, value=100, size="small", width=220,
+            margin=(0, 20), visible=False,
+        )  # fmt: skip
+        self.brightness.param.watch(lambda _: self._show_brain(), "value")
+        self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
+        session.param.watch(lambda *_: self.plan_drawing(), "opened")
+        session.param.watch(lambda event: self._highlight(event.new), "track")
+        self._skeleton()
+
+    def _skeleton(self) -> None:
+        self.view[:] = [pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")]
+
+    def plan_drawing(self) -> None:
+        """Draw on the next turn of the loop: what was opened is on the page before plots take their half second.
+
+        The pictures of a state stay until its image says that they must be others.
+        """
+        opened = self._session.opened
+        if opened is None:
+            return
+        wanted = (opened.state.sha256, opened.frame)
+        if self._planned is None or self._planned[0] != wanted[0]:
+            self._skeleton()
+            self._drawn = ""
+        if self._planned != wanted and pn.state.curdoc:
+            pn.state.curdoc.add_next_tick_callback(self.draw)
+        self._planned = wanted
+        self._plan_brain(opened)
+        self._say(opened)
+
+    def draw(self) -> None:
+        """Draw the tracks of the opened state."""
+        opened = self._session.opened
+        if opened is None:
+            return
+        drawn = scene(opened.state, opened.frame, opened.colors)
+        self._plots = TrackPlots(drawn, self._session.select_track)
+        self._note = (
+            "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
+        )
+        self._say(opened)
+        if self._solid is not None and self._drawn == opened.state.sha256:
+            self._solid.redraw(drawn)
+            self._upper[:] = [self._plots.coronal, self._plots.sagittal]
+            self._lower[0] = self._plots.horizontal
+        else:
+            self._solid = TrackPlot3D(drawn, self._session.select_track)
+            self._upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
+            self._lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
+            told = pn.FlexBox(self.brightness, self.caption, align_items="center", margin=0)
+            self.view[:] = [self._upper, self._lower, told]
+        self._drawn = opened.state.sha256
+        self._show_brain()
+        self._highlight(self._session.track)
+
+    def _say(self, opened: Opened) -> None:
+        """What the pictures are drawn by, and whether that is final."""
+        assumed = opened.frame.assumed
+        words = f" ▲ Assumed: {assumed}." if opened.whole else f" Until the image is read, assumed: {assumed}."
+        told = tag("span", words, cls="warn" if opened.whole else "dim") if assumed else ""
+        text.show(self.caption, tag("p", tag("span", self._note, cls="dim"), told, " ", self._brain_note))
+
+    def _highlight(self, track: str) -> None:
+        if self._plots and self._solid:
+            self._plots.highlight(track)
+            self._solid.highlight(track)
+
+    # --- the brain ----------------------------------------------------------------------------------
+
+    def _plan_brain(self, opened: Opened) -> None:
+        """Read the brain of what was opened, beside the page, unless it is there or on its way."""
+        shown = shown_brain(opened.state, opened.subject)
+        if shown is None or shown == self._asked:
+            if shown is None and opened.whole:
+                self._forget_brain(
+                    tag("span", "The state shows no image that is here, so no brain is drawn.", cls="dim")
+                )
+            return
+        doc = pn.state.curdoc
+        if self._read_brain is None or doc is None:
+            return
+        self._forget_brain(tag("span", "The brain is being read.", cls="dim"))
+        self._asked = shown
+        self._read_beside(doc, *shown)
+
+    def _forget_brain(self, note: Markup) -> None:
+        self._asked, self._brain, self._brain_note = None, None, note
+        self._reading += 1  # what is read for an earlier state ends
+        self._show_brain()
+
+    def _read_beside(self, doc: Document, asset: Asset, channel: ImageChannel) -> None:
+        mine, told = self._reading, 0
+
+        def progress(share: float) -> None:
+            nonlocal told
+            if share * 10 >= told + 1:
+                told = int(share * 10)
+                doc.add_next_tick_callback(lambda: self._tell(mine, tag("span", _percent(share), cls="dim")))
+
+        def cancelled() -> bool:
+            return mine != self._reading or doc.session_context is None or doc.session_context.destroyed
+
+        @without_document_lock  # the page answers meanwhile
+        async def read() -> None:
+            assert self._read_brain is not None
+            try:
+                brain = await self._read_brain(asset, channel, progress, cancelled)
+            except CancelledError:
+                return
+            except TrackmapperError as error:
+                words = tag("span", f"The brain is not drawn. {error}", cls="warn")
+                doc.add_next_tick_callback(lambda: self._tell(mine, words))
+                return
+            source = tag("span", f"Behind: brightest voxels of {brain.source}.", cls="dim")
+            doc.add_next_tick_callback(lambda: self._tell(mine, source, brain))
+
+        doc.add_next_tick_callback(read)
+
+    def _tell(self, reading: int, note: Markup, brain: BrainImage | None = None) -> None:
+        if reading != self._reading or self._session.opened is None:
+            return
+        self._brain, self._brain_note = brain or self._brain, note
+        self._say(self._session.opened)
+        if brain is not None:
+            self._show_brain()
+
+    def _show_brain(self) -> None:
+        self.brightness.visible = self._brain is not None
+        if self._plots is not None:
+            self._plots.show_brain(self._brain.projections if self._brain else None, self.brightness.value / 100.0)
+
+
+def _percent(share: float) -> str:
+    return f"The brain is being read: {share:.0%}."
