@@ -21,7 +21,7 @@ from dashboard.track_lines import scene
 from dashboard.track_plot_3d import TrackPlot3D
 from dashboard.track_plots import TrackPlots
 
-PLOTS_HEIGHT = 690
+PLOTS_HEIGHT = 720
 BRIGHTEST = 300
 """Percent of the slider."""
 
@@ -55,7 +55,7 @@ class PlotsView:
         self._brain_note = Markup("")
         self.caption = text.pane(Markup(""), [CSS], margin=(0, 10))
         self.brightness = pmui.IntSlider(
-            label="Brightness of the brain, %", start=0, end=BRIGHTEST, step=10, value=100, size="small", width=220,
+            label="Brightness of the brain, %", start=0, end=BRIGHTEST, step=10, value=100, size="small", width=200,
             margin=(0, 20), visible=False,
         )  # fmt: skip
         self.brightness.param.watch(lambda _: self._show_brain(), "value")
@@ -104,7 +104,7 @@ class PlotsView:
             self._solid = TrackPlot3D(drawn, self._session.select_track)
             self._upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
             self._lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
-            told = pn.FlexBox(self.brightness, self.caption, align_items="center", margin=0)
+            told = pn.Row(self.brightness, self.caption, sizing_mode="stretch_width", margin=0)
             self.view[:] = [self._upper, self._lower, told]
         self._drawn = opened.state.sha256
         self._show_brain()
@@ -155,7 +155,8 @@ class PlotsView:
                 doc.add_next_tick_callback(lambda: self._tell(mine, tag("span", _percent(share), cls="dim")))
 
         def cancelled() -> bool:
-            return mine != self._reading or doc.session_context is None or doc.session_context.destroyed
+            context = doc.session_context
+            return mine != self._reading or (context is not None and context.destroyed)
 
         @without_document_lock  # the page answers meanwhile
         async def read() -> None:
@@ -168,15 +169,17 @@ class PlotsView:
                 words = tag("span", f"The brain is not drawn. {error}", cls="warn")
                 doc.add_next_tick_callback(lambda: self._tell(mine, words))
                 return
-            source = tag("span", f"Behind: brightest voxels of {brain.source}.", cls="dim")
+            words = f"Behind: brightest voxels of {channel.path.rpartition('/')[2]}, level {brain.level}."
+            source = tag("span", words, cls="dim", title=brain.source)
             doc.add_next_tick_callback(lambda: self._tell(mine, source, brain))
 
         doc.add_next_tick_callback(read)
 
     def _tell(self, reading: int, note: Markup, brain: BrainImage | None = None) -> None:
-        if reading != self._reading or self._session.opened is None:
+        late = brain is None and self._brain is not None  # how far it was, told after it is there
+        if reading != self._reading or self._session.opened is None or late:
             return
-        self._brain, self._brain_note = brain or self._brain, note
+        self._brain, self._brain_note = brain, note
         self._say(self._session.opened)
         if brain is not None:
             self._show_brain()

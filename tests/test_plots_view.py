@@ -1,0 +1,146 @@
+"""The brain behind the three views: read beside the page, never an error, never that of another state."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from concurrent.futures import CancelledError
+from dataclasses import replace
+
+import builders as b
+import numpy as np
+import pytest
+from bokeh.document import Document
+from panel.io.state import set_curdoc
+from test_session_state import session
+
+from core.brain_images import BrainImage, BrainProjections, Projection, Tissue
+from core.errors import UnavailableError
+from dashboard.plots_view import PlotsView
+from dashboard.state import Session
+
+
+def a_brain() -> BrainImage:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    view = Projection(pixels, (0.0, 4000.0, -3000.0, 0.0))
+    frame = b.make_subject().stitched[0].channels[0].frame
+    tissue = Tissue(np.ones((2, 2, 2), np.uint8), frame, (8.0, 8.0, 8.0), 0.0)
+    return BrainImage(BrainProjections(view, view, view, (0.0, 255.0)), tissue, 3, "asset/image.zarr, level 3")
+
+
+class Page:
+    """A page without a server: what it plans for the next turn is done when a test says so."""
+
+    def __init__(self, view: Session, read_brain) -> None:
+        self.doc, self.session = Document(), view
+        with set_curdoc(self.doc):
+            self.plots = PlotsView(view, read_brain)
+            self.plots.view.get_root(self.doc)
+            self.plots.plan_drawing()
+
+    def turn(self) -> None:
+        for planned in list(self.doc.session_callbacks):
+            self.doc.remove_next_tick_callback(planned)
+            with set_curdoc(self.doc):
+                done = planned.callback()
+                if inspect.isawaitable(done):
+                    asyncio.run(done)
+
+    def turns(self) -> None:
+        while self.doc.session_callbacks:
+            self.turn()
+
+    def pictures(self) -> list[dict]:
+        return [dict(behind._source.data) for behind in self.plots._plots._brain.values()]
+
+    @property
+    def words(self) -> str:
+        return str(self.plots.caption.object)
+
+
+@pytest.fixture
+def view() -> Session:
+    made = session("one", "two")
+    assert made.opened.subject is not None
+    return made
+
+
+def test_the_brain_lies_where_its_extent_says_and_is_named(view):
+    asked = []
+
+    async def read(asset, channel, progress, cancelled):
+        asked.append((asset, channel))
+        progress(0.5)
+        return a_brain()
+
+    page = Page(view, read)
+    page.turns()
+    for picture in page.pictures():
+        assert (picture["x"], picture["y"], picture["dw"], picture["dh"]) == ([0.0], [-3.0], [4.0], [3.0])
+        assert (picture["image"][0] == np.arange(12).reshape(3, 4)).all()
+    assert page.plots.brightness.visible
+    assert "level 3" in page.words
+    page.plots.plan_drawing()
+    page.turns()
+    assert len(asked) == 1, "read once"
+
+
+def test_the_slider_moves_only_the_scale_of_grey(view):
+    async def read(asset, channel, progress, cancelled):
+        return a_brain()
+
+    page = Page(view, read)
+    page.turns()
+    before = page.pictures()
+    highs = []
+    for percent in (200, 100, 0):
+        page.plots.brightness.value = percent
+        highs.append({behind._colors.high for behind in page.plots._plots._brain.values()})
+    assert highs[:2] == [{127.5}, {255.0}]
+    assert min(highs[2]) > 1e6, "nothing is seen"
+    assert all(new["image"][0] is old["image"][0] for new, old in zip(page.pictures(), before, strict=True))
+
+
+def test_what_cannot_be_read_leaves_the_outline_and_a_sentence(view):
+    async def read(asset, channel, progress, cancelled):
+        raise UnavailableError("The bucket <b>sleeps</b>.", where="there")
+
+    page = Page(view, read)
+    page.turns()
+    assert page.pictures() == [{"image": [], "x": [], "y": [], "dw": [], "dh": []}] * 3
+    assert "The brain is not drawn." in page.words
+    assert "<b>sleeps" not in page.words
+    assert not page.plots.brightness.visible
+
+
+def test_how_far_the_reading_is(view):
+    told = []
+
+    async def read(asset, channel, progress, cancelled):
+        for step in range(101):
+            progress(step / 100)
+        told.extend(page.doc.session_callbacks)
+        return a_brain()
+
+    page = Page(view, read)
+    page.turn()
+    page.turn()
+    assert 9 <= len(told) <= 11, "in tenths"
+
+
+def test_a_reading_for_an_earlier_state_ends_and_is_not_shown(view):
+    ended = []
+
+    async def read(asset, channel, progress, cancelled):
+        with set_curdoc(page.doc):
+            view.opened = replace(view.opened, subject=None)
+        ended.append(cancelled())
+        if cancelled():
+            raise CancelledError
+        return a_brain()
+
+    page = Page(view, read)
+    page.turns()
+    assert ended == [True]
+    assert page.pictures()[0]["image"] == []
+    assert "no brain is drawn" in page.words
