@@ -67,8 +67,7 @@ class ConversionPlan:
     monitor: str = ""  # ... the monitor of this id
     deadline_h: float | None = None
     """Hours after which the run asks its people; None: never."""
-    converter_label: str = ""
-    """The converter's name as people read it; "" when it is `converter`."""
+    converter_label: str = ""  # the converter's name as people read it; "" when it is `converter`
 
     @property
     def mounts(self) -> tuple[Mount, ...]:
