@@ -177,6 +177,9 @@ def suggest_answer(suggestions: Sequence[Suggestion]) -> Answer:
                 "score": s.score,
                 "certain": s.certain,
                 "reasons": list(s.reasons),
+                "margin": s.margin,
+                "runner_up": s.runner_up,
+                "evidence": dict(s.evidence),
             }
             for s in suggestions
         ],

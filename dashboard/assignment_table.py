@@ -10,7 +10,7 @@ import panel as pn
 from param.parameterized import Event
 
 from core.errors import InputError
-from core.models import Assignment, Severity
+from core.models import Assignment, Severity, Subject, Suggestion
 from dashboard import edits, text
 from dashboard.edits import CHOICE_COLUMNS, EMPTY
 from dashboard.state import Opened, Session
@@ -98,12 +98,19 @@ def suggestion_words(session: Session, track: str) -> str:
     reasons = "; ".join(found.reasons)
     if found.assignment is None:
         return text.plain(reasons or "cannot tell", 300)
-    place = [found.assignment.recording and edits.shown(session.opened.subject, found.assignment, "recording")]  # type: ignore[union-attr]
+    sure = "certain" if found.certain else f"{found.score:.2f}"
+    return text.plain(f"{suggested_place(session.opened.subject, found)} · {sure}: {reasons}", 300)  # type: ignore[union-attr]
+
+
+def suggested_place(subject: Subject | None, found: Suggestion) -> str:
+    """Recording, stream and shank of a suggestion as cells show them; "" where nothing can be said."""
+    if found.assignment is None:
+        return ""
+    place = [found.assignment.recording and edits.shown(subject, found.assignment, "recording")]
     place += [found.assignment.stream]
     if found.assignment.shank is not None:
-        place += [edits.shown(session.opened.subject, found.assignment, "shank")]  # type: ignore[union-attr]
-    sure = "certain" if found.certain else f"{found.score:.2f}"
-    return text.plain(f"{' '.join(filter(None, place))} · {sure}: {reasons}", 300)
+        place += [edits.shown(subject, found.assignment, "shank")]
+    return " ".join(filter(None, place))
 
 
 def editors(opened: Opened) -> dict[str, Any]:

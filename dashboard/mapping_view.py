@@ -21,6 +21,7 @@ from dashboard.recording_cards import CARD_CSS, Marks, cards, tracks_without_row
 from dashboard.state import Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
+from dashboard.track_detail import detail
 from dashboard.unrolled_view import ReadUnits, UnrolledView
 from dashboard.viewer_view import NeuroglancerView, viewers_here
 
@@ -196,23 +197,3 @@ class MappingView:
         for problem in table.problems[:5]:
             if problem.severity is not Severity.INFO:
                 text.notify("warning", f"{problem.rule} {problem.message} {problem.cure}")
-
-
-def detail(session: Session) -> Markup:
-    """What is known of the selected track: its points and why its suggestion is what it is."""
-    opened = session.opened
-    layer = next((layer for layer in opened.state.tracks if layer.name == session.track), None) if opened else None
-    if opened is None or layer is None:
-        return tag("p", "Select a track in the table, in a plot or by a problem: it is marked everywhere.", cls="dim")
-    swatch = tag("span", cls="swatch", style=f"--c:{opened.colors[layer.name]}")
-    proposal = session.suggestion(layer.name)
-    reasons = [tag("li", reason) for reason in (proposal.reasons if proposal else ())]
-    why = tag("ul", *reasons) if reasons else tag("p", "No suggestion.", cls="dim")
-    head = tag(
-        "div",
-        swatch,
-        tag("h3", f"Track {layer.name}"),
-        tag("span", text.count(len(layer.points), "point"), cls="dim num"),
-        cls="row",
-    )
-    return tag("div", head, why)

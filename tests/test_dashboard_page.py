@@ -29,7 +29,7 @@ from core.platforms.base import Health, HealthKind
 from core.platforms.local import LocalLibrary
 from core.sample import Sizes, write_sample
 from core.settings import Settings
-from dashboard import edits, header, mapping_view, opening, page, source_view, text, track_lines
+from dashboard import edits, header, opening, page, source_view, text, track_lines
 from dashboard.context import Context
 from dashboard.health import SeenHealth, WorkerSeen
 from dashboard.launch_view import LaunchView
@@ -37,6 +37,7 @@ from dashboard.mapping_view import MappingView
 from dashboard.mice import Mice
 from dashboard.opening import Given
 from dashboard.state import Session
+from dashboard.track_detail import detail
 from jobs import exposure
 from jobs.records import JobState
 from jobs.store import JobStore
@@ -420,7 +421,7 @@ def test_layers_that_are_no_tracks_are_not_offered():
     state = b.make_state("one", b.layer_json("targets", points=SCATTERED))
     assert [layer.kind for layer in state.layers] == [LayerKind.TRACK, LayerKind.LANDMARKS]
     view = session("one")
-    assert mapping_view.detail(view).startswith("<p")
+    assert detail(view).startswith("<p")
 
 
 # --- launching ------------------------------------------------------------------------------------
