@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 
@@ -14,6 +16,7 @@ from core.errors import TrackmapperError
 from core.models import Asset, ImageChannel, ImageFrame
 from core.subjects.shown_image import shown_brain
 from dashboard import text
+from dashboard.saved_pictures import Kind, draw_views
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
@@ -59,6 +62,7 @@ class PlotsView:
             margin=(0, 20), visible=False,
         )  # fmt: skip
         self.brightness.param.watch(lambda _: self._show_brain(), "value")
+        self.downloads = [self._download("png"), self._download("svg")]
         self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
         session.param.watch(lambda *_: self.plan_drawing(), "opened")
         session.param.watch(lambda event: self._highlight(event.new), "track")
@@ -104,11 +108,32 @@ class PlotsView:
             self._solid = TrackPlot3D(drawn, self._session.select_track)
             self._upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
             self._lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
-            told = pn.Row(self.brightness, self.caption, sizing_mode="stretch_width", margin=0)
+            told = pn.Row(self.brightness, *self.downloads, self.caption, sizing_mode="stretch_width", margin=0)
             self.view[:] = [self._upper, self._lower, told]
         self._drawn = opened.state.sha256
         self._show_brain()
         self._highlight(self._session.track)
+
+    def _download(self, kind: Kind) -> pmui.FileDownload:
+        async def picture() -> io.BytesIO:
+            return io.BytesIO(await self.picture(kind))
+
+        return pmui.FileDownload(
+            callback=picture, filename=f"tracks.{kind}", label=kind.upper(), size="small", variant="outlined",
+            margin=(10, 3),
+        )  # fmt: skip
+
+    async def picture(self, kind: Kind) -> bytes:
+        """The three projections as they are drawn here, as a file."""
+        opened = self._session.opened
+        if opened is None:
+            return b""
+        drawn = scene(opened.state, opened.frame, opened.colors)
+        heading = " · ".join(
+            filter(None, [opened.state.stem, opened.state.subject and f"mouse {opened.state.subject}"])
+        )
+        brain = self._brain.projections if self._brain and self.brightness.value else None
+        return await asyncio.to_thread(draw_views, drawn, text.plain(heading, 90), kind, brain=brain)
 
     def _say(self, opened: Opened) -> None:
         """What the pictures are drawn by, and whether that is final."""

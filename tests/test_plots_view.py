@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from concurrent.futures import CancelledError
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import builders as b
 import numpy as np
@@ -16,6 +17,7 @@ from test_session_state import session
 
 from core.brain_images import BrainImage, BrainProjections, Projection, Tissue
 from core.errors import UnavailableError
+from dashboard import text
 from dashboard.plots_view import PlotsView
 from dashboard.state import Session
 
@@ -144,3 +146,29 @@ def test_a_reading_for_an_earlier_state_ends_and_is_not_shown(view):
     assert ended == [True]
     assert page.pictures()[0]["image"] == []
     assert "no brain is drawn" in page.words
+
+
+@pytest.mark.parametrize("name", ["one", "$x_", "<script>alert(1)</script>", "_hidden", "▲" * 90])
+def test_the_pictures_as_files_hold_every_name_as_text_and_are_the_same_twice(name):
+    view = session(name, "two")
+    page = Page(view, None)
+    page.turns()
+    first, second = (asyncio.run(page.plots.picture("svg")) for _ in range(2))
+    assert first == second
+    root = ElementTree.fromstring(first)
+    words = [" ".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text.plain(name, 28) in each for each in words)
+    assert not list(root.iter("{http://www.w3.org/2000/svg}script"))
+
+
+def test_the_saved_picture_has_the_brain_that_is_shown(view):
+    async def read(asset, channel, progress, cancelled):
+        return a_brain()
+
+    page = Page(view, read)
+    page.turns()
+    with_brain = asyncio.run(page.plots.picture("svg"))
+    assert b"<image" in with_brain
+    page.plots.brightness.value = 0
+    assert b"<image" not in asyncio.run(page.plots.picture("svg"))
+    assert asyncio.run(page.plots.picture("png")).startswith(b"\x89PNG")
