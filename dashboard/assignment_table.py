@@ -154,8 +154,9 @@ class AssignmentTable:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._state = session.opened.state.sha256 if session.opened else ""
+        self._shown = frame(session)
         self.view = pn.widgets.Tabulator(
-            frame(session),
+            self._shown.copy(),
             show_index=False,
             stylesheets=[COMPACT],
             titles=TITLES,
@@ -173,7 +174,8 @@ class AssignmentTable:
                 "placeholder": "No rows: add one for a track",
             },
         )
-        self.view.on_edit(lambda event: self.apply_edit(event.row, event.column, event.value))
+        # Not `on_edit`: under load Panel takes in a cell's new value before it hears of the edit, and then never tells.
+        self.view.param.watch(lambda _: self._edited(), "value")
         # One press: the table's own editor would take two, the first to open a box.
         self.view.on_click(lambda event: self.toggle(event.row), column="include")
         self.view.param.watch(self._selected, "selection")
@@ -190,6 +192,20 @@ class AssignmentTable:
             except InputError as error:
                 text.notify("warning", str(error))
         self.sync()
+
+    def _edited(self) -> None:
+        """Take what the table holds and the session did not put there: a person did."""
+        now, shown = self.view.value, self._shown
+        if list(now.index) != list(shown.index):
+            return
+        found = [
+            (position, column, "" if pd.isna(value) else value)
+            for column in EDITABLE
+            for position, (value, old) in enumerate(zip(now[column], shown[column], strict=True))
+            if value != old
+        ]
+        for position, column, value in found:
+            self.apply_edit(position, column, value)
 
     def toggle(self, position: int) -> None:
         """Include a row, or leave it out."""
@@ -210,11 +226,13 @@ class AssignmentTable:
             return self.sync()
         self._state = opened.state.sha256
         self.view.height = table_height(self._session)
-        self.view.value = frame(self._session)
+        self._shown = frame(self._session)
+        self.view.value = self._shown.copy()
 
     def sync(self) -> None:
         """Bring the table to what the session holds, touching only the cells that differ."""
-        if sync(self.view, frame(self._session)):
+        self._shown = frame(self._session)
+        if sync(self.view, self._shown.copy()):
             self._mark()
 
     def _selected(self, _event: Event) -> None:

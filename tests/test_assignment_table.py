@@ -5,6 +5,7 @@ from __future__ import annotations
 import builders as b
 import pytest
 from bokeh.document import Document
+from panel.models.tabulator import TableEditEvent
 from test_session_state import session
 
 from core.models import Severity
@@ -20,9 +21,13 @@ def view():
 
 @pytest.fixture
 def table(view):
-    made = AssignmentTable(view)
-    made.view.get_root(Document())
-    return made
+    return AssignmentTable(view)
+
+
+@pytest.fixture
+def model(table):
+    """What the browser has of the table."""
+    return table.view.get_root(Document())
 
 
 def cell(table: AssignmentTable, position: int, column: str) -> object:
@@ -58,6 +63,32 @@ def test_what_is_no_choice_is_put_back(table, view, column, value):
     table.apply_edit(0, column, value)
     assert cell(table, 0, column) == shown
     assert view.rows == before
+
+
+def test_a_changed_cell_is_an_edit_though_the_browser_tells_of_the_edit_too_late_or_never(table, model, view):
+    chosen = "2024-11-07 10:00"
+    model.source.patch({"recording": [(1, chosen)]})
+    assert view.rows[1].assignment.sorting == b.SORT1
+    assert cell(table, 1, "sorting") == edits.shown(view.opened.subject, view.rows[1].assignment, "sorting")
+    assert list(model.source.data["sorting"]) == list(table.view.value["sorting"])
+    told = view.undoable
+    model._trigger_event(TableEditEvent(model, "recording", 1, chosen, edits.EMPTY))
+    assert view.undoable == told, "the same edit once more is nothing new"
+
+
+def test_cells_changed_at_once_are_all_taken_those_on_the_left_first(table, model, view):
+    model.source.patch({"note": [(0, "mine")], "stream": [(0, "ProbeA")], "recording": [(0, "2024-11-07 10:00")]})
+    assert (view.rows[0].assignment.stream, view.rows[0].assignment.note) == ("ProbeA", "mine")
+    model.source.patch({"note": [(0, None)]})
+    assert view.rows[0].assignment.note == ""
+    assert next(iter(model.source.data["note"])) == ""
+
+
+def test_a_cell_that_the_browser_sets_to_no_choice_is_put_back(table, model, view):
+    before = view.rows
+    model.source.patch({"stream": [(2, "ProbeZ")]})
+    assert view.rows == before
+    assert model.source.data["stream"][2] == cell(table, 2, "stream") == edits.EMPTY
 
 
 def test_an_edit_of_a_row_that_is_gone_changes_nothing(table, view):
