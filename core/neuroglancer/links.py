@@ -10,12 +10,15 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from core.errors import StateError
 from core.neuroglancer.transport import Answer, NetworkTransport, Transport
-from core.settings import Settings
 from core.strict_json import LIMIT_BYTES, MIB, shown
+
+if TYPE_CHECKING:  # a converter reads states and has no settings: they would double the time it starts in
+    from core.settings import Settings
 
 __all__ = ["Answer", "NetworkTransport", "StateLink", "Transport", "fetch_state_link", "interpret_paste", "viewer_of"]
 
