@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from core.atlas_files import FoundAtlas, find_atlas
 from core.checks import check_table, read_thresholds
 from core.checks.earlier import Converted
 from core.errors import InputError, SettingsError
@@ -17,6 +18,7 @@ from core.manifest import read_csv
 from core.models import Severity, State, Subject
 from core.neuroglancer import interpret_paste, read_state
 from core.neuroglancer.links import StateLink, fetch_state_link
+from core.platforms.base import AssetReader
 from core.platforms.choice import is_code_ocean, make_reader
 from core.sample import write_sample
 from core.settings import Settings
@@ -76,14 +78,24 @@ def _read_file(path: Path, limit: int = STATE_LIMIT_BYTES) -> bytes:
     return data
 
 
-def _gather(subject: str, settings: Settings) -> Subject:
+def _reader(settings: Settings) -> AssetReader:
     if not is_code_ocean(settings) and not settings.library.is_dir():
         raise SettingsError(
             "there is no such library folder",
             where=str(settings.library),
             cure="Name it with --library DIR or TRACKMAPPER_LIBRARY.",
         )
-    return gather_subject(make_reader(settings), subject, now=_now())
+    return make_reader(settings)
+
+
+def _gather(subject: str, state: State, settings: Settings) -> tuple[Subject, FoundAtlas]:
+    """The mouse, and the way of the shown brain into the atlas; says when there is none."""
+    reader = _reader(settings)
+    gathered = gather_subject(reader, subject, now=_now())
+    found = find_atlas(reader, state, gathered)
+    if found.why_not:
+        _say(f"trackmapper: judged without the atlas. {found.why_not}")
+    return gathered, found
 
 
 def _code(answer: Answer) -> int:
@@ -103,13 +115,13 @@ def _read_mapping(options: argparse.Namespace, settings: Settings) -> Checked:
     state = _read_source(options.state, settings)
     table = read_csv(_read_file(options.manifest, MANIFEST_LIMIT_BYTES))
     mouse = next((row.mouseid for row in table.rows if row.mouseid), None) or state.subject
-    gathered = _gather(mouse, settings) if mouse else None
+    gathered, found = _gather(mouse, state, settings) if mouse else (None, FoundAtlas())
     converted: tuple[Converted, ...] = ()
     if mouse and settings.data.exists():
         with JobStore(settings.data) as store:
             converted = converted_before(store, mouse)
     limits = read_thresholds(settings.thresholds)
-    problems = check_table(table, state=state, subject=gathered, converted=converted, limits=limits)
+    problems = check_table(table, state=state, subject=gathered, converted=converted, limits=limits, atlas=found.atlas)
     return Checked(state, table, gathered, problems)
 
 
@@ -128,7 +140,7 @@ def state(options: argparse.Namespace, settings: Settings) -> Result:
 
 def subject(options: argparse.Namespace, settings: Settings) -> Result:
     """Gather a mouse."""
-    found = _gather(options.subject, settings)
+    found = gather_subject(_reader(settings), options.subject, now=_now())
     answer = answers.subject_answer(found)
     return _code(answer), answer, listings.subject_text(found)
 
@@ -136,7 +148,8 @@ def subject(options: argparse.Namespace, settings: Settings) -> Result:
 def suggest_rows(options: argparse.Namespace, settings: Settings) -> Result:
     """Suggest a mapping."""
     found = _read_source(options.state, settings)
-    rows = suggest(found, _gather(_subject_of(found, options.subject), settings))
+    mouse, registered = _gather(_subject_of(found, options.subject), found, settings)
+    rows = suggest(found, mouse, atlas=registered.atlas)
     return 0, answers.suggest_answer(rows), listings.suggest_text(rows)
 
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
+from core.atlas_files import AtlasCache
 from core.brain_image_cache import BrainImageFiles
 from core.brain_images import BrainImage, read_brain_image
 from core.models import Asset, ImageChannel, Sorting
@@ -28,6 +29,7 @@ from jobs.store import JobStore
 
 PLATFORM_THREADS = 24
 STREAMS_KEPT = 128
+ATLASES_KEPT = 64
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Context:
     offers: Offers = field(init=False)
     brains: BrainImageFiles = field(init=False)
     units: UnitsCache = field(default_factory=lambda: Recent(STREAMS_KEPT), init=False)
+    atlases: AtlasCache = field(default_factory=lambda: Recent(ATLASES_KEPT), init=False)
     _threads: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:

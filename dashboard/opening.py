@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from core.atlas_files import find_atlas
 from core.checks import Thresholds, check_mapping
 from core.checks.earlier import Converted
 from core.errors import InputError, PlatformError, StateError
@@ -87,10 +88,20 @@ def _opened(
 ) -> Opened:
     if subject and not (subject.recordings or subject.stitched):
         subject = None  # nothing to choose from; the note says so
+    progress("Reading the brain's registration")
+    found = find_atlas(context.reader, state, subject, known=context.atlases)
     progress("Comparing names")
-    suggestions = suggest(state, subject) if subject else ()
-    converted = converted_before(context.store, subject.id) if subject else ()
-    return Opened(state, subject, drawn_frame(state, subject), suggestions, track_colors(state), note, converted)
+    return Opened(
+        state,
+        subject,
+        drawn_frame(state, subject),
+        suggest(state, subject, atlas=found.atlas) if subject else (),
+        track_colors(state),
+        note,
+        converted_before(context.store, subject.id) if subject else (),
+        atlas=found.atlas,
+        no_atlas=found.why_not,
+    )
 
 
 def _bytes_of(context: Context, given: Given) -> tuple[bytes, str]:
@@ -145,6 +156,7 @@ def check_rows(
         mapping=mapping,
         converted=converted,
         limits=limits or Thresholds(),
+        atlas=opened.atlas,
     )
     return Checked(tuple(problems), tuple(row.id for row in rows if row.assignment.include))
 

@@ -140,7 +140,8 @@ class PlotsView:
         assumed = opened.frame.assumed
         words = f" ▲ Assumed: {assumed}." if opened.whole else f" Until the image is read, assumed: {assumed}."
         told = tag("span", words, cls="warn" if opened.whole else "dim") if assumed else ""
-        text.show(self.caption, tag("p", tag("span", self._note, cls="dim"), told, " ", self._brain_note))
+        atlas = tag("span", f" {_atlas_words(opened)} ", cls="dim")
+        text.show(self.caption, tag("p", tag("span", self._note, cls="dim"), told, atlas, self._brain_note))
 
     def _highlight(self, track: str) -> None:
         if self._plots and self._solid:
@@ -213,6 +214,15 @@ class PlotsView:
         self.brightness.visible = self._brain is not None
         if self._plots is not None:
             self._plots.show_brain(self._brain.projections if self._brain else None, self.brightness.value / 100.0)
+
+
+def _atlas_words(opened: Opened) -> str:
+    """By what targets are judged; "" until it is known, and where there is no brain."""
+    if opened.atlas is not None:
+        return f"Targets are judged in the atlas ({opened.atlas.note})."
+    if opened.no_atlas:
+        return f"Targets are judged by their places to each other, without the atlas. {opened.no_atlas}"
+    return ""
 
 
 def _percent(share: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import param
 
+from core.atlas_frames import AffineAtlas
 from core.checks.earlier import Converted
 from core.errors import InputError
 from core.models import Assignment, ImageFrame, Mapping, Problem, Subject, Suggestion
@@ -34,6 +35,10 @@ class Opened:
     """False while the mouse is still being gathered: what is known is shown, nothing is checked or launched."""
     viewer: str = ""
     """The viewer that the pasted link named, if it named one."""
+    atlas: AffineAtlas | None = None
+    """The way from the image into the atlas, when its registration is at hand."""
+    no_atlas: str = ""
+    """Why there is none: one sentence; "" also where nothing could be registered."""
 
 
 @dataclass(frozen=True, slots=True)

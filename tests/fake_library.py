@@ -62,7 +62,7 @@ class FakeLibrary:
         with self._request(f"list {asset.name}/{path}".rstrip("/"), asset, path):
             prefix = path.strip("/") + "/" if path.strip("/") else ""
             entries: dict[str, Entry] = {}
-            for file, data in self._files[asset.id].items():
+            for file, data in self._files.get(asset.id, {}).items():
                 if file.startswith(prefix):
                     name, slash, _ = file[len(prefix) :].partition("/")
                     entries[name] = Entry(name, bool(slash), None if slash else len(data))
@@ -72,7 +72,7 @@ class FakeLibrary:
 
     def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
         with self._request(f"read {asset.name}/{path}", asset, path):
-            data = self._files[asset.id].get(path)
+            data = self._files.get(asset.id, {}).get(path)
             if data is None:
                 raise NotFoundError("There is no such file.", where=f"{asset.name}/{path}")
             if len(data) > limit:

@@ -75,7 +75,7 @@ def _channel(
 ) -> ImageChannel:
     path = f"{IMAGES}/{name}"
     try:
-        attributes, shape, zarr_format = _zarr(reader, asset, path)
+        attributes, shape, zarr_format = read_level(reader, asset, path)
         frame = image_frame(attributes, shape, dict(acquisition) or None)
     except TrackmapperError as error:
         told = f"Where image {name} of {asset.name} lies is not known: {error}"
@@ -88,8 +88,16 @@ def _channel(
     return ImageChannel(channel_name(name), path, frame)
 
 
-def _zarr(reader: FileReader, asset: Asset, path: str) -> tuple[dict[str, Any], tuple[int, int, int], int]:
-    """The multiscales attributes and the z, y, x size of the finest level, and the zarr format, 2 or 3.
+def read_level(
+    reader: FileReader, asset: Asset, path: str, level: int = 0
+) -> tuple[dict[str, Any], tuple[int, int, int], int]:
+    """The multiscales attributes of an image, the z, y, x size of a level, and the zarr format, 2 or 3.
+
+    Args:
+        reader: Where the asset lies.
+        asset: The stitched asset.
+        path: The image's folder.
+        level: One that the image has; 0 is the finest.
 
     Raises:
         PlatformError, InputError: they are missing or cannot be read.
@@ -100,8 +108,9 @@ def _zarr(reader: FileReader, asset: Asset, path: str) -> tuple[dict[str, Any], 
         attributes = object_of(read_object(reader, asset, f"{path}/zarr.json").get("attributes"))
         attributes, level_file = object_of(attributes.get("ome")) or attributes, "zarr.json"
     multiscale = next(iter(objects(attributes.get("multiscales"))), {})
-    finest = next((text_of(level.get("path")) for level in objects(multiscale.get("datasets"))), "") or "0"
-    shape = read_object(reader, asset, f"{path}/{finest}/{level_file}").get("shape")
+    folders = [text_of(each.get("path")) for each in objects(multiscale.get("datasets"))]
+    folder = "".join(folders[level : level + 1]) or str(level)
+    shape = read_object(reader, asset, f"{path}/{folder}/{level_file}").get("shape")
     names = [text_of(axis.get("name")).lower() for axis in objects(multiscale.get("axes"))]
     if not isinstance(shape, list) or len(shape) != len(names) or not {"z", "y", "x"} <= set(names):
         raise InputError(
