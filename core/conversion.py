@@ -49,25 +49,26 @@ class ConversionPlan:
     parameters: Mapping[str, str]
     rows: tuple[ManifestRow, ...]
     """The rows as checked; `probe_file` is the state's name as given."""
-    state: bytes
-    """The state's bytes as given."""
+    state: bytes  # as given
     state_stem: str
     state_sha256: str
     assets: tuple[NeededAsset, ...]
-    digest: str
-    """sha256 of what makes two launches the same."""
+    digest: str  # sha256 of what makes two launches the same
     attempt: int = 1
     recordings: tuple[str, ...] = field(default=())
     """Names of the recordings that are converted, in the rows' order."""
-    platform_id: str = ""
-    """Which platform of that name the mapping was checked on."""
+    platform_id: str = ""  # which platform of that name the mapping was checked on
     frame: ImageFrame | None = None
     """The image's geometry when the mapping was checked; None when it was not known, or only assumed."""
     route: str = DIRECT  # who keeps the result: our worker, or ...
     monitor: str = ""  # ... the monitor of this id
-    deadline_h: float | None = None
-    """Hours after which the run asks its people; None: never."""
+    deadline_h: float | None = None  # hours after which the run asks its people; None: never
     converter_label: str = ""  # the converter's name as people read it; "" when it is `converter`
+
+    @property
+    def converter_words(self) -> str:
+        """The converter and its version as people read them."""
+        return f"{self.converter_label or self.converter} {self.converter_version}".strip()
 
     @property
     def mounts(self) -> tuple[Mount, ...]:

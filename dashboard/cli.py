@@ -82,7 +82,8 @@ def build_parser() -> argparse.ArgumentParser:
     jobs = _add(parsers, "jobs", "jobs", "list jobs, newest first")
     jobs.add_argument("--limit", type=int, default=50, help="how many (50)")
     jobs.add_argument("--before", metavar="ID", help="go on after this job (`next` of the last answer)")
-    _job(parsers, "job", "job", "show a job: what was asked, what was delivered, every event")
+    job = _job(parsers, "job", "job", "show a job: what was asked, what was delivered, every event")
+    job.add_argument("--report", type=Path, metavar="FILE", help="write its mapping report (HTML) to this new file")
     for name, run, text in (
         ("cancel", "cancel_job", "stop a job"),
         ("retry", "retry_job", "try a failed job again"),

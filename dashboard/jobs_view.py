@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
@@ -90,6 +91,10 @@ class JobsView:
         self.head, self.body = text.pane(Markup(""), styles), text.pane(Markup(""), styles)
         self.empty = text.pane(Markup(""), [CSS])
         self.actions = JobActions(context, user, self._acted)
+        self.report = pmui.FileDownload(
+            callback=self._report, filename="mapping-report.html", label="Mapping report", size="small",
+            variant="outlined", margin=(8, 4), visible=False,
+        )  # fmt: skip
         self.log_title = text.pane(Markup(""), styles, sizing_mode=None)
         self.log = text.pane(Markup(""), styles)
         self.refresh_log = _button("Refresh log", self._refresh_log)
@@ -101,7 +106,7 @@ class JobsView:
             self.table,
             self.empty,
             self.head,
-            self.actions.view,
+            pn.Row(self.actions.view, self.report, sizing_mode="stretch_width", margin=0),
             self.body,
             self._log_view,
             sizing_mode="stretch_width",
@@ -176,6 +181,9 @@ class JobsView:
         self.actions.show(job)
         if self._log_view.visible is (job is None):
             self._log_view.visible = job is not None
+        kept_report = bool(job and job.report_sha256)
+        if self.report.visible is not kept_report:
+            self.report.visible = kept_report
         if job is None:
             select = tag("p", "Select a job to see all that is kept of it.", cls="dim")
             text.show(self.head, select if self._jobs else Markup(""))
@@ -189,6 +197,18 @@ class JobsView:
             kept = next((self._logs[key] for key in reversed(self._logs) if key[0] == job.id), None)
         text.show(self.log_title, job_detail.log_title(kept))
         text.show(self.log, job_detail.log(kept))
+
+    async def _report(self) -> io.BytesIO:
+        """The chosen job's report; its file is named by the job."""
+        job = self.job
+        if job is None:
+            return io.BytesIO()
+        self.report.filename = f"job-{number(job.id)}-mapping-report.html"
+        try:
+            return io.BytesIO(await asyncio.to_thread(self._context.store.kept_report, job))
+        except TrackmapperError as error:
+            text.notify("error", str(error))
+            return io.BytesIO()
 
     # --- the log: asked for when a job is chosen, when its state changes, and on demand ---------------
 

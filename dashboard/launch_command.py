@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from core.conversion import plan_conversion, sent_options
+from core.atlas_frames import AffineAtlas
+from core.conversion import ConversionPlan, plan_conversion, sent_options
 from core.errors import InputError, NotAllowedError, StoreUnusableError
 from core.manifest import ManifestTable
 from core.models import Problem, Severity, State, Subject
@@ -35,6 +36,8 @@ class Checked:
     table: ManifestTable
     subject: Subject | None
     problems: tuple[Problem, ...]
+    atlas: AffineAtlas | None = None
+    """The way into the atlas that they were checked by."""
 
 
 def launch(
@@ -80,6 +83,8 @@ def launch(
         deadline_h=options.deadline or settings.long_run_hours,
         converter_label=offer.label,
     )
+    now = datetime.now(UTC)
+    report = _report(checked, plan, settings.user_name, now)
     with JobStore(settings.data) as store:
         done = submission.submit(
             store,
@@ -88,9 +93,10 @@ def launch(
             problems=checked.problems,
             confirmed=tuple(options.confirm),
             user=settings.user_name,
-            now=datetime.now(UTC),
+            now=now,
             relaunch=options.relaunch,
             quotas=Quotas.of(settings),
+            report=report,
         )
         if done.duplicate_of:
             say(f"The same mapping is job {listings.short_id(done.duplicate_of)} already; no second one was made.")
@@ -103,6 +109,16 @@ def launch(
         return 0 if record.state == "succeeded" else 1, answer, listings.job_text(record, links)
     answer = answers.launch_answer(record.id, record.state, done.duplicate_of)
     return 0, answer, listings.launched_text(record)
+
+
+def _report(checked: Checked, plan: ConversionPlan, user: str, now: datetime) -> bytes:
+    # here, since the page's parts take seconds to import and no other command needs them
+    from dashboard.mapping_report import Origin, launched_words, manifest_report
+
+    origin = Origin(user, now, submission.own_version(), launched_words(plan))
+    return manifest_report(
+        checked.state, checked.subject, checked.table.rows, checked.problems, origin, atlas=checked.atlas
+    )
 
 
 def _stops(problem: Problem, confirmed: Sequence[str]) -> bool:

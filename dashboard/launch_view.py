@@ -20,12 +20,13 @@ from dashboard import text
 from dashboard.context import Context
 from dashboard.edits import EMPTY
 from dashboard.launch_form import ROUTES, LaunchForm
+from dashboard.mapping_report import Origin, launched_words, mapping_report
 from dashboard.state import Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
 from jobs.earlier import converted_before
 from jobs.quotas import Quotas
-from jobs.submission import submit
+from jobs.submission import own_version, submit
 
 
 class LaunchView:
@@ -220,20 +221,28 @@ class LaunchView:
                 self._lock.release()
 
     async def _submit(self, *, relaunch: bool = False) -> None:
+        # all of it as it stands at the press, though another table may edit while the report is drawn
+        session, now = self._session, datetime.now(UTC)
         confirmed = tuple(rule for rule, box in self._confirms if box.value)
+        opened, lines, checked = session.opened, session.rows, session.checked
+        rows, mapping = self.rows, session.mapping
         try:
+            plan = self.plan()
+            origin = Origin(self._user, now, own_version(), launched_words(plan))
+            report = await asyncio.to_thread(mapping_report, opened, lines, checked, origin)
             done = await asyncio.to_thread(
                 submit,
                 self._context.store,
-                self.plan(),
-                rows=self.rows,
-                problems=self._session.checked.problems,
+                plan,
+                rows=rows,
+                problems=checked.problems,
                 confirmed=confirmed,
-                mapping=self._session.mapping,
+                mapping=mapping,
                 user=self._user,
-                now=datetime.now(UTC),
+                now=now,
                 relaunch=relaunch,
                 quotas=Quotas.of(self._context.settings),
+                report=report,
             )
         except TrackmapperError as error:
             text.notify("error", f"Not launched. {error}")
@@ -290,14 +299,13 @@ def summary(
         if warnings
         else []
     )
-    converter = f"{plan.converter_label or plan.converter} {plan.converter_version}".strip()
     paid = tag("p", tag("strong", f"▲ Pressing Launch {costs}."), cls="warn") if costs else ""
     return join(
         [
             paid,
             tag(
                 "p",
-                f"{text.count(len(rows), 'row')}, converter {converter} on {plan.platform}, "
+                f"{text.count(len(rows), 'row')}, converter {plan.converter_words} on {plan.platform}, "
                 f"{text.count(len(plan.assets), 'asset')} attached, launched by {user}.",
             ),
             _options(plan, options),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 import panel as pn
 import panel.ui as pmui
@@ -15,6 +16,7 @@ from core.manifest import mapping_from_rows, read_csv, rows_from_mapping, write_
 from core.models import Severity
 from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
+from dashboard.mapping_report import Origin, mapping_report
 from dashboard.plots_view import PLOTS_HEIGHT, PlotsView, ReadBrain
 from dashboard.problems_view import ProblemsView
 from dashboard.recording_cards import CARD_CSS, Marks, cards, tracks_without_row
@@ -24,6 +26,7 @@ from dashboard.theme import CSS
 from dashboard.track_detail import detail
 from dashboard.unrolled_view import ReadUnits, UnrolledView
 from dashboard.viewer_view import NeuroglancerView, viewers_here
+from jobs.submission import own_version
 
 _TWO_COLUMNS = """
 :host { display: grid !important; grid-template-columns: minmax(0, 700px) minmax(0, 1fr); gap: 16px; }
@@ -44,8 +47,9 @@ class MappingView:
         read_units: ReadUnits | None = None,
         read_brain: ReadBrain | None = None,
         viewer_addresses: Sequence[str] = (),
+        user: str = "",
     ) -> None:
-        self._session = session
+        self._session, self._user = session, user
         self.table = AssignmentTable(session)
         self.problems = ProblemsView(session)
         self.plots = PlotsView(session, read_brain)
@@ -96,6 +100,10 @@ class MappingView:
         self.download = pmui.FileDownload(
             callback=self._csv, filename="manifest.csv", label="CSV", size="small", variant="outlined", margin=(4, 3)
         )
+        self.report = pmui.FileDownload(
+            callback=self._report, filename="mapping-report.html", label="Report", size="small", variant="outlined",
+            margin=(4, 3),
+        )  # fmt: skip
         self.upload = pmui.FileInput(
             label="Upload CSV",
             uploaded_label="Upload CSV",
@@ -118,6 +126,7 @@ class MappingView:
             self.drop,
             self.add_track,
             self.download,
+            self.report,
             self.upload,
             align_items="center",
             sizing_mode="stretch_width",
@@ -179,6 +188,16 @@ class MappingView:
         if session.opened is None:
             return io.BytesIO()
         return io.BytesIO(write_csv(rows_from_mapping(session.mapping, session.opened.subject, session.opened.state)))
+
+    async def _report(self) -> io.BytesIO:
+        session = self._session
+        if session.opened is None:
+            return io.BytesIO()
+        origin = Origin(self._user, datetime.now(UTC), own_version())
+        made = await asyncio.to_thread(
+            mapping_report, session.opened, session.rows, session.checked, origin, brain=self.plots.brain
+        )
+        return io.BytesIO(made)
 
     async def _uploaded(self, event: Event) -> None:
         if not event.new or self._session.opened is None:

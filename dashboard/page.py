@@ -213,7 +213,12 @@ class Dashboard:
         if self._mapping is None:
             context = self.context
             self._mapping = MappingView(
-                self.session, self.launch.view, context.units_of, context.brain_of, context.settings.viewer_addresses
+                self.session,
+                self.launch.view,
+                context.units_of,
+                context.brain_of,
+                context.settings.viewer_addresses,
+                self.user,
             )
             self._below[:] = [self._mapping.view]
             self._mapping.plots.plan_drawing()

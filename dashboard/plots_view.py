@@ -11,12 +11,12 @@ import panel as pn
 import panel.ui as pmui
 from bokeh.document import Document, without_document_lock
 
-from core.brain_images import BrainImage
+from core.brain_images import BrainImage, BrainProjections
 from core.errors import TrackmapperError
 from core.models import Asset, ImageChannel, ImageFrame
 from core.subjects.shown_image import shown_brain
 from dashboard import text
-from dashboard.saved_pictures import Kind, draw_views
+from dashboard.saved_pictures import Kind, draw_views, heading
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
@@ -129,11 +129,12 @@ class PlotsView:
         if opened is None:
             return b""
         drawn = scene(opened.state, opened.frame, opened.colors)
-        heading = " · ".join(
-            filter(None, [opened.state.stem, opened.state.subject and f"mouse {opened.state.subject}"])
-        )
-        brain = self._brain.projections if self._brain and self.brightness.value else None
-        return await asyncio.to_thread(draw_views, drawn, text.plain(heading, 90), kind, brain=brain)
+        return await asyncio.to_thread(draw_views, drawn, heading(opened), kind, brain=self.brain)
+
+    @property
+    def brain(self) -> BrainProjections | None:
+        """What is to be seen behind the tracks."""
+        return self._brain.projections if self._brain and self.brightness.value else None
 
     def _say(self, opened: Opened) -> None:
         """What the pictures are drawn by, and whether that is final."""
@@ -158,6 +159,8 @@ class PlotsView:
                 self._forget_brain(
                     tag("span", "The state shows no image that is here, so no brain is drawn.", cls="dim")
                 )
+            elif shown is not None and self._brain is not None:
+                self._session.see(self._brain.tissue)  # of another state of the same brain
             return
         doc = pn.state.curdoc
         if self._read_brain is None or doc is None:
@@ -168,6 +171,7 @@ class PlotsView:
 
     def _forget_brain(self, note: Markup) -> None:
         self._asked, self._brain, self._brain_note = None, None, note
+        self._session.see(None)
         self._reading += 1  # what is read for an earlier state ends
         self._show_brain()
 
@@ -196,6 +200,7 @@ class PlotsView:
                 doc.add_next_tick_callback(lambda: self._tell(mine, words))
                 return
             words = f"Behind: brightest voxels of {channel.path.rpartition('/')[2]}, level {brain.level}."
+            words += "" if brain.tissue else " No brain is told apart in it, so no track is held against its tissue."
             source = tag("span", words, cls="dim", title=brain.source)
             doc.add_next_tick_callback(lambda: self._tell(mine, source, brain))
 
@@ -209,6 +214,7 @@ class PlotsView:
         self._say(self._session.opened)
         if brain is not None:
             self._show_brain()
+            self._session.see(brain.tissue)
 
     def _show_brain(self) -> None:
         self.brightness.visible = self._brain is not None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from core.brain_images import BrainProjections, Projection
+from dashboard.state import Opened
 from dashboard.text import plain
 from dashboard.theme import GREY
 from dashboard.track_lines import Scene
@@ -34,12 +35,18 @@ _VIEWS = (("Coronal", 0, 2), ("Sagittal", 1, 2), ("Horizontal", 0, 1))
 _AXES = ("L ←  ML, mm  → R", "P ←  AP, mm  → A", "I ←  DV, mm  → S")
 
 
-def draw_views(drawn: Scene, heading: str, kind: Kind, *, brain: BrainProjections | None = None) -> bytes:
+def heading(opened: Opened) -> str:
+    """The first line of a picture: the state and its mouse."""
+    mouse = opened.state.subject and f"mouse {opened.state.subject}"
+    return plain(" · ".join(filter(None, [opened.state.stem, mouse])), 90)
+
+
+def draw_views(drawn: Scene, title: str, kind: Kind, *, brain: BrainProjections | None = None) -> bytes:
     """The three projections at one scale, with the tracks' names.
 
     Args:
         drawn: What to draw.
-        heading: First line of the picture.
+        title: First line of the picture.
         kind: Format of the file.
         brain: Behind the tracks.
 
@@ -58,7 +65,7 @@ def draw_views(drawn: Scene, heading: str, kind: Kind, *, brain: BrainProjection
     corners = ((_MARGIN_IN, upper), (right, upper), (_MARGIN_IN, lower))
     for view, corner, picture in zip(_VIEWS, corners, pictures, strict=True):
         _draw_view(figure, drawn, view, corner, scale, picture)
-    _text(figure, _MARGIN_IN, _HEIGHT_IN - 0.35, heading, size=11, weight="bold")
+    _text(figure, _MARGIN_IN, _HEIGHT_IN - 0.35, title, size=11, weight="bold")
     told = "Image space, RAS" + (f"; assumed: {drawn.assumed}" if drawn.assumed else "")
     _text(figure, _MARGIN_IN, _HEIGHT_IN - 0.58, told, size=8, color=GREY)
     _name_tracks(figure, drawn, right, upper - _GAP_IN)

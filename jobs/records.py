@@ -253,6 +253,8 @@ class JobRecord(Frozen):
     """The deadline has passed, and nobody has answered yet."""
     log_sha256: str = ""
     """Of the run's log as kept in this queue; "" when none is kept."""
+    report_sha256: str = ""
+    """Of the page that says what was decided and on what evidence; "" for jobs from before it was kept."""
     cancel: Cancellation | None = None
     relaunch_of: str | None = None
     superseded_by: str | None = None

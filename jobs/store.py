@@ -243,6 +243,14 @@ class JobStore:
         """
         return self.blob(record.log_sha256) if record.log_sha256 else b""
 
+    def kept_report(self, record: JobRecord) -> bytes:
+        """The page that says what was decided and on what evidence; b"" when none was kept.
+
+        Raises:
+            StoreUnusableError: it is missing or changed.
+        """
+        return self.blob(record.report_sha256) if record.report_sha256 else b""
+
     def checkups(self) -> tuple[Checkup, ...]:
         """Every look that is still to be made at a job that needs no other, oldest job first."""
         return read_checkups(self._db, self.bad_rows)

@@ -69,6 +69,7 @@ def submit(
     relaunch: bool = False,
     mapping: models.Mapping | None = None,
     quotas: Quotas = NO_QUOTAS,
+    report: bytes = b"",
 ) -> Submitted:
     """Put a checked mapping into the queue, once.
 
@@ -83,6 +84,7 @@ def submit(
         relaunch: Make a new job although an earlier one of the same mapping has succeeded.
         mapping: What the rows were made from; keeps notes and what was left out on purpose, with reasons.
         quotas: How much may be launched.
+        report: A page for people that says what was decided and on what evidence, kept with the job.
 
     Raises:
         NotAllowedError: errors or unconfirmed problems are left, nobody is named, or a quota is used up; nothing was
@@ -102,7 +104,9 @@ def submit(
         ),
     )
     kept = None if mapping is None else dataclasses.asdict(mapping)
-    added = _add(store, plan, record, now, kept, quotas, relaunch=relaunch)
+    if report:
+        record = record.changed(report_sha256=hashlib.sha256(report).hexdigest())
+    added = _add(store, plan, record, now, kept, quotas, relaunch=relaunch, report=report)
     return Submitted(added.job_id, added.duplicate_of)
 
 
@@ -134,7 +138,7 @@ def _new_record(plan: ConversionPlan, user: str, now: datetime) -> JobRecord:
         platform_id=plan.platform_id,
         converter=plan.converter,
         converter_version=plan.converter_version,
-        trackmapper_version=_own_version(),
+        trackmapper_version=own_version(),
         converter_label=plan.converter_label,
         route=plan.route,
         monitor=plan.monitor,
@@ -152,11 +156,12 @@ def _new_record(plan: ConversionPlan, user: str, now: datetime) -> JobRecord:
     ).told(now, "launched", f"{len(plan.rows)} rows", by=user)
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """This program's version; "" when it runs from a checkout that was not installed."""
     try:
         return importlib.metadata.version("trackmapper")
     except importlib.metadata.PackageNotFoundError:
-        return ""  # run from a checkout that was not installed
+        return ""
 
 
 def _add(
@@ -168,6 +173,7 @@ def _add(
     quotas: Quotas,
     *,
     relaunch: bool,
+    report: bytes = b"",
 ) -> Added:
     token = record.token
     manifest, state = input_assets(plan, token)
@@ -189,7 +195,7 @@ def _add(
             return store.add_job(
                 record,
                 inputs=inputs,
-                blobs=blobs,
+                blobs=(*blobs, report) if report else blobs,
                 claims=(launch.capture_request.name,),
                 relaunch=relaunch,
                 quotas=quotas,
@@ -256,7 +262,10 @@ def retry(store: JobStore, job_id: str, user: str, now: datetime, quotas: Quotas
     kept = store.inputs(record.id)
     plan = dataclasses.replace(plan_from_json(store, kept["plan"]), attempt=record.attempt + 1)
     fresh = _new_record(plan, user, now).changed(
-        problems=record.problems, confirmed=record.confirmed, relaunch_of=record.id
+        problems=record.problems,
+        confirmed=record.confirmed,
+        relaunch_of=record.id,
+        report_sha256=record.report_sha256,
     )
     added = _add(store, plan, fresh, now, kept.get("mapping"), quotas, relaunch=False)
     if added.duplicate_of is not None:

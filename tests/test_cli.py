@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -186,6 +187,23 @@ def test_a_launch_ends_counted_and_a_second_press_finds_it(trackmapper, in_a_pro
     code, shown, _ = trackmapper("job", str(int(done["id"])), "--json")
     assert code == 0
     assert shown["events"]
+
+
+def test_the_report_of_a_job_is_written_to_a_new_file_only(trackmapper, true_pairs, tmp_path):
+    pair = min(true_pairs, key=lambda p: len(p.manifest.read_text()))
+    code, done, messages = trackmapper("launch", "--state", pair.path, "--manifest", pair.manifest, "--json")
+    assert code == 0, messages
+    path = tmp_path / "report.html"
+    assert trackmapper("job", done["job"], "--report", path, "--json")[0] == 0
+    report = path.read_text()
+    _, shown, _ = trackmapper("job", done["job"], "--json")
+    assert shown["report_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert all(row["track"] in report for row in shown["rows"])
+    assert "as suggested" in report
+    code, _, messages = trackmapper("job", done["job"], "--report", path)
+    assert code == 2
+    assert "cannot be written" in messages
+    assert path.read_text() == report
 
 
 def test_another_mapping_of_a_converted_recording_is_asked_about(trackmapper, true_pairs, tmp_path):

@@ -466,6 +466,10 @@ def test_launch_waits_for_the_last_error_and_the_last_confirmation_and_makes_one
     record = shared.store.get(launched[0])
     assert (record.created_by, record.subject, len(record.rows)) == ("ana", b.MOUSE, 1)
     assert {c.rule for c in record.confirmed} == {rule for rule, _ in launch._confirms}
+    report = shared.store.kept_report(record).decode()
+    assert "Draft" not in report
+    assert record.state_sha256 in report
+    assert f"1 row, converter {record.converter_label or record.converter}" in report
     asyncio.run(launch._open(None))
     confirm_all(launch)
     asyncio.run(launch._launch(None))

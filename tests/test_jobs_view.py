@@ -335,6 +335,19 @@ def test_a_kept_log_is_shown_and_the_platform_not_asked(shared):
     assert shared.reader.logs_read == []
 
 
+def test_a_kept_report_is_downloaded_and_where_there_is_none_none_is_offered(shared):
+    data = b"<html>what was decided</html>"
+    record = on_code_ocean(report_sha256=hashlib.sha256(data).hexdigest())
+    job_id = shared.store.add_job(record, inputs={}, blobs=(data,)).job_id
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(job_id))
+    assert view.report.visible
+    assert asyncio.run(view._report()).getvalue() == data
+    assert view.report.filename == f"job-{int(job_id)}-mapping-report.html"
+    asyncio.run(view.choose(add(shared, "another")))
+    assert not view.report.visible
+
+
 def test_a_log_that_cannot_be_read_is_said(shared):
     def gone(run_id, limit):
         raise UnavailableError("Code Ocean does not answer", cure="Try again later.")

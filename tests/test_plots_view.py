@@ -15,8 +15,9 @@ from bokeh.document import Document
 from panel.io.state import set_curdoc
 from test_session_state import session
 
-from core.brain_images import BrainImage, BrainProjections, Projection, Tissue
+from core.brain_images import BrainImage, BrainProjections, Projection
 from core.errors import UnavailableError
+from core.tissue import Tissue
 from dashboard import text
 from dashboard.plots_view import PlotsView
 from dashboard.state import Session
@@ -26,7 +27,7 @@ def a_brain() -> BrainImage:
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     view = Projection(pixels, (0.0, 4000.0, -3000.0, 0.0))
     frame = b.make_subject().stitched[0].channels[0].frame
-    tissue = Tissue(np.ones((2, 2, 2), np.uint8), frame, (8.0, 8.0, 8.0), 0.0)
+    tissue = Tissue(np.ones((2, 2, 2), np.bool_), frame, (8.0, 8.0, 8.0))
     return BrainImage(BrainProjections(view, view, view, (0.0, 255.0)), tissue, 3, "asset/image.zarr, level 3")
 
 

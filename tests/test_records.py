@@ -95,6 +95,7 @@ LATER_FIELDS = {
     "deadline": None,
     "overdue": False,
     "log_sha256": "",
+    "report_sha256": "",
 }
 
 
