@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.atomic_files import write_file
-from core.brain_images import BrainImage, BrainProjections, Projection, Tissue
+from core.brain_images import BrainImage, BrainProjections, Projection
 from core.models import ImageFrame
+from core.tissue import Tissue
 
 MAX_FOLDER_BYTES = 256 * 1024 * 1024
-_VERSION = 1
+_VERSION = 2
 """Raised when what is made of an image changes."""
 _ENDING = ".brain.npz"
 _VIEWS = ("coronal", "sagittal", "horizontal")
@@ -89,30 +90,34 @@ class BrainImageFiles:
 
 def _arrays(image: BrainImage) -> dict[str, NDArray[Any]]:
     views = {name: getattr(image.projections, name) for name in _VIEWS}
+    tissue = image.tissue
     told = {
         "extents_um": {name: view.extent_um for name, view in views.items()},
         "limits": image.projections.limits,
-        "frame": asdict(image.tissue.frame),
-        "factors_zyx": image.tissue.factors_zyx,
-        "threshold": image.tissue.threshold,
+        "tissue": tissue and {"frame": asdict(tissue.frame), "factors_zyx": tissue.factors_zyx},
         "level": image.level,
         "source": image.source,
     }
     text = np.frombuffer(json.dumps(told).encode(), dtype=np.uint8)
-    return {"told": text, "volume": image.tissue.volume_zyx, **{name: view.pixels for name, view in views.items()}}
+    blocks = {"tissue": tissue.blocks_zyx} if tissue else {}
+    return {"told": text, **blocks, **{name: view.pixels for name, view in views.items()}}
 
 
 def _image(arrays: Any) -> BrainImage:  # noqa: ANN401 - numpy's open .npz file has no public type
     told = json.loads(arrays["told"].tobytes())
-    frame: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in told["frame"].items()
-    }
     views = {name: Projection(arrays[name], tuple(told["extents_um"][name])) for name in _VIEWS}
     low, high = told["limits"]
-    z, y, x = told["factors_zyx"]
     return BrainImage(
         projections=BrainProjections(**views, limits=(low, high)),
-        tissue=Tissue(arrays["volume"], ImageFrame(**frame), (z, y, x), told["threshold"]),
+        tissue=told["tissue"] and _tissue(told["tissue"], arrays["tissue"]),
         level=told["level"],
         source=told["source"],
     )
+
+
+def _tissue(told: dict[str, Any], blocks_zyx: NDArray[np.bool_]) -> Tissue:
+    frame: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in told["frame"].items()
+    }
+    z, y, x = told["factors_zyx"]
+    return Tissue(blocks_zyx, ImageFrame(**frame), (z, y, x))

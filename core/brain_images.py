@@ -21,13 +21,12 @@ from numpy.typing import NDArray
 from core.errors import InputError, NotFoundError
 from core.geometry import (
     directions_ras,
-    image_ras_um_to_level0,
     level0_to_image_ras_um,
-    level0_to_level,
     level_factors_zyx,
     level_to_level0,
 )
-from core.models import Asset, ImageChannel, ImageFrame, Points
+from core.models import Asset, ImageChannel, ImageFrame
+from core.tissue import USUAL_SHARE, Tissue, find_tissue
 from core.zarr_chunks import MAX_METADATA_BYTES, ZarrArray, open_array, read_chunk
 
 WANTED_BYTES = 64 * 1024 * 1024
@@ -40,11 +39,7 @@ _MAX_PADDED = 4
 _SIDE_BY_SIDE = 4
 _UNPACKING_BYTES = 64 * 1024 * 1024
 """Of chunks that are unpacked at the same time."""
-_MAX_TISSUE_BYTES = 8 * 1024 * 1024
 _SHOWN_PERCENT = (1.0, 99.7)
-_DARK_PERCENT, _BRIGHT_PERCENT = 25.0, 95.0
-_TISSUE_SHARE = 0.15
-"""Voxels brighter than the dark around the brain by this share of what bright tissue has count as tissue."""
 _VIEWS = {"coronal": (0, 2), "sagittal": (1, 2), "horizontal": (0, 1)}
 """The axes of RAS along the columns and the rows of each view; the third one is looked along."""
 _CURE = "The tracks can be judged without it; look at the stitched asset."
@@ -85,38 +80,12 @@ class BrainProjections:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tissue:
-    """A coarse copy of an image that tells where there is tissue."""
-
-    volume_zyx: NDArray[np.uint8]
-    """Grey values between the limits of the projections, in the image's own order."""
-    frame: ImageFrame
-    factors_zyx: tuple[float, float, float]
-    """Finest voxels along one of these."""
-    threshold: float
-    """What is brighter is tissue."""
-
-    def intensities(self, points_image_ras_um: Points) -> Points:
-        """(n,) grey value, 0 to 255, of the voxel around each of (n, 3) points; NaN outside the image."""
-        at_zyx = level0_to_level(image_ras_um_to_level0(points_image_ras_um, self.frame), self.factors_zyx)
-        finite = np.isfinite(at_zyx).all(axis=1)
-        index = np.rint(np.where(finite[:, None], at_zyx, -1.0).clip(-1.0, 2.0**31)).astype(np.int64)
-        inside = finite & ((index >= 0) & (index < self.volume_zyx.shape)).all(axis=1)
-        found = np.full(len(index), np.nan)
-        found[inside] = self.volume_zyx[tuple(index[inside].T)]
-        return found
-
-    def inside(self, points_image_ras_um: Points) -> NDArray[np.bool_]:
-        """(n,) whether each of (n, 3) points lies in tissue; never outside the image."""
-        return np.asarray(self.intensities(points_image_ras_um) > self.threshold)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class BrainImage:
     """What a coarse level of an image tells."""
 
     projections: BrainProjections
-    tissue: Tissue
+    tissue: Tissue | None
+    """None when it shows no brain."""
     level: int
     """0 is the finest."""
     source: str
@@ -140,6 +109,7 @@ def read_brain_image(
     *,
     cache: ImageCache | None = None,
     wanted_bytes: int = WANTED_BYTES,
+    tissue_share: float = USUAL_SHARE,
     progress: Callable[[float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> BrainImage:
@@ -151,6 +121,7 @@ def read_brain_image(
         channel: One of its channels.
         cache: Keeps what was made, and is asked first.
         wanted_bytes: The finest level of at most this many bytes is taken.
+        tissue_share: How bright tissue is; see `find_tissue`.
         progress: Told the share of chunks read, 0 to 1, from the threads that read.
         cancelled: Asked before every chunk; when it says True the reading ends.
 
@@ -169,13 +140,14 @@ def read_brain_image(
 
     zattrs = _attributes(read, channel.path, where)
     level, array, axes = _chosen_level(read, channel.path, zattrs, where, wanted_bytes)
-    key = "\n".join([reader.platform_id, asset.id, repr(channel), repr(array), json.dumps(zattrs, sort_keys=True)])
+    told = [repr(channel), repr(array), json.dumps(zattrs, sort_keys=True), repr(tissue_share)]
+    key = "\n".join([reader.platform_id, asset.id, *told])
     kept = cache.load(key) if cache is not None else None
     if kept is not None:
         return kept
     volume = _volume(read, array, axes, reader.connections or _SIDE_BY_SIDE, progress, cancelled)
     factors = level_factors_zyx(zattrs, level)
-    image = _looked_at(volume, channel.frame, factors, level, where)
+    image = _looked_at(volume, channel.frame, factors, level, where, tissue_share)
     if cache is not None:
         cache.keep(key, image)
     return image
@@ -289,7 +261,12 @@ def _volume(
 
 
 def _looked_at(
-    volume_zyx: NDArray[Any], frame: ImageFrame, factors_zyx: tuple[float, float, float], level: int, where: str
+    volume_zyx: NDArray[Any],
+    frame: ImageFrame,
+    factors_zyx: tuple[float, float, float],
+    level: int,
+    where: str,
+    tissue_share: float,
 ) -> BrainImage:
     steep = np.nan_to_num(volume_zyx, nan=0.0, posinf=0.0, neginf=0.0) if volume_zyx.dtype.kind == "f" else volume_zyx
     flat = {name: _flattened(steep, frame, *axes) for name, axes in _VIEWS.items()}
@@ -302,13 +279,10 @@ def _looked_at(
         name: Projection(_grey(picture, low, high), (*extents[_VIEWS[name][0]], *extents[_VIEWS[name][1]]))
         for name, picture in flat.items()
     }
-    step = _odd_step(steep.size)
-    grey = _grey(steep[step // 2 :: step, step // 2 :: step, step // 2 :: step], low, high)
-    z, y, x = (factor * step for factor in factors_zyx)
     voxel_um = ", ".join(f"{s * f:.3g}" for s, f in zip(frame.scale_level0_um_xyz, factors_zyx[::-1], strict=True))
     return BrainImage(
         projections=BrainProjections(**views, limits=(low, high)),
-        tissue=Tissue(grey, frame, (z, y, x), _tissue_threshold(grey)),
+        tissue=find_tissue(steep, frame, factors_zyx, share=tissue_share),
         level=level,
         source=f"{where}, level {level}: voxels of {voxel_um} um",
     )
@@ -342,20 +316,3 @@ def _grey(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
     for place, part in enumerate(values):  # part by part: floats of a whole volume would take four times its bytes
         grey[place] = np.rint(((part.astype(np.float64) - low) * (255.0 / (high - low))).clip(0.0, 255.0))
     return grey
-
-
-def _odd_step(voxels: int) -> int:
-    """Every how many-th voxel is kept along each axis; odd, so that one lies at the centre of those it stands for."""
-    step = 1
-    while voxels > _MAX_TISSUE_BYTES * step**3:
-        step += 2
-    return step
-
-
-def _tissue_threshold(grey_zyx: NDArray[np.uint8]) -> float:
-    """Between the dark at the volume's faces, which tissue touches in part, and bright tissue."""
-    faces = [np.take(grey_zyx, place, axis).ravel() for axis in range(3) for place in (0, -1)]
-    dark = float(np.percentile(np.concatenate(faces), _DARK_PERCENT))
-    brighter = grey_zyx[grey_zyx > dark]
-    bright = float(np.percentile(brighter, _BRIGHT_PERCENT)) if brighter.size else dark
-    return dark + _TISSUE_SHARE * (bright - dark)

@@ -13,7 +13,7 @@ from pathlib import Path
 from core.atlas_files import FoundAtlas, find_atlas
 from core.checks import check_table, read_thresholds
 from core.checks.earlier import Converted
-from core.errors import InputError, SettingsError
+from core.errors import InputError, PlatformError, SettingsError
 from core.manifest import read_csv
 from core.models import Severity, State, Subject
 from core.neuroglancer import interpret_paste, read_state
@@ -23,12 +23,15 @@ from core.platforms.choice import is_code_ocean, make_reader
 from core.sample import write_sample
 from core.settings import Settings
 from core.subjects import gather_subject
+from core.subjects.shown_image import shown_brain
 from core.suggestions import suggest
+from core.tissue import Tissue
 from dashboard import answers, demo_mode, launch_command, listings, probe_command, servers
 from dashboard.answers import Answer
 from dashboard.launch_command import Checked
 from jobs import backup as backups
-from jobs import data_folder, submission
+from jobs import submission
+from jobs.data_folder import DataFolder
 from jobs.earlier import converted_before
 from jobs.quotas import Quotas
 from jobs.records import JobRecord
@@ -98,6 +101,27 @@ def _gather(subject: str, state: State, settings: Settings) -> tuple[Subject, Fo
     return gathered, found
 
 
+def _tissue_of(state: State, subject: Subject | None, settings: Settings, share: float) -> Tissue | None:
+    """Where the shown brain has tissue; says when that is not known."""
+    shown = shown_brain(state, subject)
+    if shown is None:
+        return None
+    # Here, since images bring libraries that most commands do without.
+    from core.brain_image_cache import BrainImageFiles
+    from core.brain_images import read_brain_image
+
+    # A check makes no data folder where there is none.
+    cache = BrainImageFiles(DataFolder.at(settings.data).brain_images) if settings.data.exists() else None
+    try:
+        found = read_brain_image(make_reader(settings), *shown, cache=cache, tissue_share=share).tissue
+    except (InputError, PlatformError) as error:
+        _say(f"trackmapper: tracks were not held against the tissue. {error}")
+        return None
+    if found is None:
+        _say("trackmapper: tracks were not held against the tissue. The image shows none.")
+    return found
+
+
 def _code(answer: Answer) -> int:
     """1 when an error is among the answer's problems."""
     return int(any(problem["severity"] == Severity.ERROR for problem in answer["problems"]))
@@ -121,8 +145,16 @@ def _read_mapping(options: argparse.Namespace, settings: Settings) -> Checked:
         with JobStore(settings.data) as store:
             converted = converted_before(store, mouse)
     limits = read_thresholds(settings.thresholds)
-    problems = check_table(table, state=state, subject=gathered, converted=converted, limits=limits, atlas=found.atlas)
-    return Checked(state, table, gathered, problems)
+    problems = check_table(
+        table,
+        state=state,
+        subject=gathered,
+        converted=converted,
+        limits=limits,
+        atlas=found.atlas,
+        tissue=_tissue_of(state, gathered, settings, limits.tissue_share),
+    )
+    return Checked(state, table, gathered, problems, found.atlas)
 
 
 def sample(options: argparse.Namespace, settings: Settings) -> Result:
@@ -183,8 +215,22 @@ def job(options: argparse.Namespace, settings: Settings) -> Result:
     """Show a job. Exit code 1 when it failed, so that scripts can ask."""
     with JobStore(settings.data) as store:
         record = store.get(listings.long_id(options.id))
+        if options.report is not None:
+            _write_report(options.report, store.kept_report(record))
     _, answer, text = _shown(record, settings)
     return int(record.state in {"failed", "incomplete", "refused"}), answer, text
+
+
+def _write_report(path: Path, report: bytes) -> None:
+    if not report:
+        raise InputError("no mapping report was kept", cure="Jobs launched by earlier versions have none.")
+    try:
+        with path.open("xb") as file:
+            file.write(report)
+    except OSError as error:
+        raise InputError(
+            f"the report cannot be written: {error.strerror}", where=str(path), cure="Name a new file in a folder."
+        ) from error
 
 
 def cancel_job(options: argparse.Namespace, settings: Settings) -> Result:
@@ -228,7 +274,7 @@ def probe(options: argparse.Namespace, settings: Settings) -> Result:
 
 def backup(options: argparse.Namespace, settings: Settings) -> Result:
     """Write everything that is kept of jobs and drafts into one file."""
-    if not data_folder.DataFolder.at(settings.data).database.exists():
+    if not DataFolder.at(settings.data).database.exists():
         raise InputError("there is no queue to back up", where=str(settings.data), cure="Name its folder with --data.")
     with JobStore(settings.data) as store:
         made = backups.write_backup(store, options.file, now=_now())

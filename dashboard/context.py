@@ -12,6 +12,7 @@ from functools import partial
 from core.atlas_files import AtlasCache
 from core.brain_image_cache import BrainImageFiles
 from core.brain_images import BrainImage, read_brain_image
+from core.checks.thresholds import read_thresholds
 from core.models import Asset, ImageChannel, Sorting
 from core.platforms.base import AssetReader
 from core.platforms.choice import is_code_ocean, make_reader
@@ -49,7 +50,7 @@ class Context:
 
     def __post_init__(self) -> None:
         self.health, self.mice, self.offers = HealthWatch(self.reader), Mice(self.reader), Offers(self.reader)
-        self.brains = BrainImageFiles(DataFolder.at(self.settings.data).root / "brain_images")
+        self.brains = BrainImageFiles(DataFolder.at(self.settings.data).brain_images)
         self._threads = ThreadPoolExecutor(PLATFORM_THREADS, thread_name_prefix="platform")
 
     async def ask[**P, T](self, what: Callable[P, T], *args: P.args, **more: P.kwargs) -> T:
@@ -74,7 +75,9 @@ class Context:
             NotFoundError, InputError, PlatformError: it cannot be shown.
             CancelledError: `cancelled` said so.
         """
-        read = partial(read_brain_image, cache=self.brains, progress=progress, cancelled=cancelled)
+        share = read_thresholds(self.settings.thresholds).tissue_share
+        more = {"tissue_share": share, "progress": progress, "cancelled": cancelled}
+        read = partial(read_brain_image, cache=self.brains, **more)
         return await self.ask(read, self.reader, asset, channel)
 
     @property

@@ -157,6 +157,7 @@ def check_rows(
         converted=converted,
         limits=limits or Thresholds(),
         atlas=opened.atlas,
+        tissue=opened.tissue,
     )
     return Checked(tuple(problems), tuple(row.id for row in rows if row.assignment.include))
 

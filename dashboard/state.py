@@ -12,6 +12,7 @@ from core.checks.earlier import Converted
 from core.errors import InputError
 from core.models import Assignment, ImageFrame, Mapping, Problem, Subject, Suggestion
 from core.models import State as NeuroState
+from core.tissue import Tissue
 from dashboard import edits
 from dashboard.edits import Row
 
@@ -39,6 +40,8 @@ class Opened:
     """The way from the image into the atlas, when its registration is at hand."""
     no_atlas: str = ""
     """Why there is none: one sentence; "" also where nothing could be registered."""
+    tissue: Tissue | None = None
+    """Where its image shows tissue, once that has been read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ class Session(param.Parameterized):
         super().__init__()
         self._check = check
         self._converted: tuple[Converted, ...] = ()
+        self._tissue: Tissue | None = None
         self._undo: list[tuple[str, tuple[Row, ...]]] = []
         self._redo: list[tuple[str, tuple[Row, ...]]] = []
         self._next_id = 0
@@ -88,7 +92,7 @@ class Session(param.Parameterized):
         self._redo.clear()
         if rows is None:
             rows = tuple(self.new_row(Assignment(track=layer.name)) for layer in opened.state.tracks)
-        self._converted = opened.converted
+        self._converted, self._tissue = opened.converted, opened.tissue
         self.param.update(
             opened=opened,
             rows=rows,
@@ -107,12 +111,21 @@ class Session(param.Parameterized):
         self.param.update(opened=opened, checked=self._checked(opened, self.rows), refusal=None, **_phase(opened))
 
     def _checked(self, opened: Opened, rows: tuple[Row, ...]) -> Checked:
-        return self._check(opened, rows, self._converted) if opened.whole else Checked((), ())
+        if not opened.whole:
+            return Checked((), ())
+        return self._check(replace(opened, tissue=self._tissue), rows, self._converted)
 
     def remember(self, converted: tuple[Converted, ...]) -> None:
         """Take note of what earlier jobs made of the mouse, and check again when that is news."""
         if converted != self._converted:
             self._converted = converted
+            if self.opened is not None:
+                self.checked = self._checked(self.opened, self.rows)
+
+    def see(self, tissue: Tissue | None) -> None:
+        """Take note of where the image shows tissue, which is known later than all else, and check again."""
+        if tissue is not self._tissue:
+            self._tissue = tissue
             if self.opened is not None:
                 self.checked = self._checked(self.opened, self.rows)
 

@@ -49,6 +49,11 @@ class DataFolder:
         """Folder of the lock files."""
         return self.root / "locks"
 
+    @property
+    def brain_images(self) -> Path:
+        """Folder of brain images that were read before; losing it costs time and nothing else."""
+        return self.root / "brain_images"
+
 
 def prepare(data: Path) -> DataFolder:
     """Make the folders that are missing and refuse a place where the queue would not be safe.

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from core.brain_image_cache import BrainImageFiles
-from core.brain_images import MAX_VOLUME_BYTES, BrainImage, Projection, read_brain_image
+from core.brain_images import BrainImage, Projection, read_brain_image
 from core.errors import InputError, NotFoundError, UnavailableError
 from core.geometry import image_bounds_ras_um, level0_to_image_ras_um, level_to_level0
 from core.models import Asset, ImageChannel, ImageFrame
@@ -133,8 +133,6 @@ def test_a_bright_voxel_is_seen_where_the_frame_puts_it(directions: tuple[str, s
         view = getattr(image.projections, name)
         assert brightest_um(view) == pytest.approx((at_um[0, across], at_um[0, up]))
         assert view.extent_um == pytest.approx((*bounds[:, across], *bounds[:, up]))
-    assert image.tissue.intensities(at_um).tolist() == [255.0]
-    assert image.tissue.inside(at_um).tolist() == [True]
 
 
 def test_each_view_is_the_maximum_along_the_axis_that_is_looked_along():
@@ -173,7 +171,7 @@ def test_an_image_of_which_no_voxel_is_there_is_not_found():
 def test_an_image_of_one_brightness_is_no_error(value: int):
     image = read(brain_files(np.full((4, 4, 4), value, dtype="<u2")), frame((8, 8, 8)))
     assert np.unique(image.projections.coronal.pixels).size == 1
-    assert not image.tissue.inside(np.zeros((1, 3)))[0]
+    assert image.tissue is None
 
 
 def test_numbers_that_are_none_count_as_dark():
@@ -313,30 +311,15 @@ def test_progress_is_told_and_a_cancelled_reading_ends_soon():
     assert len(told) < 64
 
 
-def test_tissue_is_what_is_brighter_than_the_dark_around_and_nothing_lies_outside_the_image():
-    volume = np.full((20, 20, 20), 100, dtype="<u2")
-    volume[5:15, 5:15, 5:15] = 600
-    lies = frame((40, 40, 40))
-    tissue = read(brain_files(volume, chunk=8), lies).tissue
-    points = level0_to_image_ras_um(
-        np.array([[20, 20, 20], [2, 20, 20], [20, 38, 20], [-9, 20, 20], [20, 20, 1e9]]), lies
-    )
-    assert tissue.inside(points).tolist() == [True, False, False, False, False]
-    intensities = tissue.intensities(np.vstack([points, [[np.nan, 0.0, 0.0]]]))
-    assert np.isnan(intensities).tolist() == [False, False, False, True, True, True]
-
-
-def test_the_tissue_of_a_large_level_is_thinned_and_stays_in_its_place():
-    volume = np.zeros((220, 210, 200), dtype="|u1")
-    volume[100:, :, :] = 200
-    files = {f"{PATH}/.zattrs": as_json(multiscales(1))} | level_files(0, volume, chunk=128)
-    lies = frame(volume.shape, levels=1)
-    tissue = read(files, lies).tissue
-    assert tissue.volume_zyx.nbytes <= 8 * 1024 * 1024 < volume.nbytes
-    heights = np.arange(1, 219)
-    points = level0_to_image_ras_um(np.column_stack([heights, np.full(218, 100), np.full(218, 100)]), lies)
-    edge = int(np.flatnonzero(tissue.inside(points))[0] + 1)
-    assert abs(edge - 100) <= 2
+def test_the_tissue_of_the_level_lies_where_its_tracks_do():
+    volume = np.full((48, 52, 44), 100, dtype="<u2")
+    volume[8:, 6:46, 5:38] = 600
+    lies = frame((48 * 64, 52 * 64, 44 * 64), levels=7)
+    tissue = read(brain_files(volume, level=6, chunk=32), lies).tissue
+    assert tissue is not None
+    points = level0_to_image_ras_um(np.array([[1300, 1400, 1000], [200, 1400, 1000], [-9, 1400, 1000]]), lies)
+    assert tissue.inside(points).tolist() == [True, False, False]
+    assert read(brain_files(volume, level=6, chunk=32), lies, tissue_share=1.5).tissue is None
 
 
 # --- kept on disk ---------------------------------------------------------------------------------
@@ -349,9 +332,9 @@ def kept_files(folder: Path) -> list[Path]:
 def test_what_was_made_is_kept_and_comes_back_the_same(tmp_path):
     cache = BrainImageFiles(tmp_path / "brains")
     library = Counted()
-    volume = np.random.default_rng(1).integers(0, 900, (6, 7, 8)).astype("<u2")
-    asset = library.add(NAME, brain_files(volume))
-    channel = ImageChannel("x", PATH, frame((12, 14, 16)))
+    volume = np.random.default_rng(1).integers(0, 900, (40, 40, 40)).astype("<u2")
+    asset = library.add(NAME, brain_files(volume, level=6, chunk=32))
+    channel = ImageChannel("x", PATH, frame((2560, 2560, 2560), levels=7))
     made = read_brain_image(library, asset, channel, cache=cache)
     library.chunk_bytes = 0
     again = read_brain_image(library, asset, channel, cache=cache)
@@ -361,9 +344,16 @@ def test_what_was_made_is_kept_and_comes_back_the_same(tmp_path):
         one, other = getattr(made.projections, name), getattr(again.projections, name)
         np.testing.assert_array_equal(one.pixels, other.pixels)
         assert one.extent_um == other.extent_um
-    np.testing.assert_array_equal(made.tissue.volume_zyx, again.tissue.volume_zyx)
-    assert replace(made.tissue, volume_zyx=again.tissue.volume_zyx).frame == again.tissue.frame
-    assert (made.tissue.factors_zyx, made.tissue.threshold) == (again.tissue.factors_zyx, again.tissue.threshold)
+    assert made.tissue is not None
+    assert again.tissue is not None
+    np.testing.assert_array_equal(made.tissue.blocks_zyx, again.tissue.blocks_zyx)
+    assert (made.tissue.frame, made.tissue.factors_zyx) == (again.tissue.frame, again.tissue.factors_zyx)
+    other = read_brain_image(library, asset, channel, cache=cache, tissue_share=1.5)
+    assert library.chunk_bytes > 0, "another share is another image"
+    library.chunk_bytes = 0
+    kept = read_brain_image(library, asset, channel, cache=cache, tissue_share=1.5)
+    assert library.chunk_bytes == 0
+    assert other.tissue is kept.tissue is None
 
 
 @pytest.mark.parametrize("what", ["asset", "channel", "level", "frame", "image", "platform"])
@@ -464,13 +454,13 @@ def test_the_sample_brain_is_seen_with_its_tracks_in_tissue(tmp_path):
     image = read_brain_image(library, asset, channel, wanted_bytes=32 * 1024 * 1024)
     assert image.level == 5
     assert channel.frame is not None
+    assert image.tissue is not None
     state = json.loads(sample.states[1].path.read_bytes())
     for layer in (layer for layer in state["layers"] if layer["type"] == "annotation"):
         points_zyx = np.array([annotation["point"][:3] for annotation in layer["annotations"]])
         inside = image.tissue.inside(level0_to_image_ras_um(points_zyx, channel.frame))
-        assert inside.mean() > 0.9
+        assert inside.all()
     corners = image_bounds_ras_um(channel.frame)
     assert corners is not None
     outside = np.array(list(itertools.product(*corners.T)))
     assert not image.tissue.inside(outside * 0.99).any()
-    assert image.tissue.volume_zyx.nbytes < MAX_VOLUME_BYTES

@@ -13,11 +13,13 @@ from core.checks.rows import check_rows
 from core.checks.shanks import check_shanks
 from core.checks.state import check_state
 from core.checks.thresholds import USUAL, Thresholds
+from core.checks.tissue import check_tissue
 from core.checks.tracks import check_tracks
 from core.checks.usage import check_usage
 from core.manifest import ManifestTable
 from core.manifest.rows import ManifestRow
 from core.models import Mapping, Problem, Severity, State, Subject
+from core.tissue import Tissue
 
 _GRAVITY = {Severity.ERROR: 0, Severity.CONFIRM: 1, Severity.WARNING: 2, Severity.INFO: 3}
 
@@ -31,6 +33,7 @@ def check_mapping(
     converted: Sequence[Converted] = (),
     limits: Thresholds = USUAL,
     atlas: AffineAtlas | None = None,
+    tissue: Tissue | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of a manifest, gravest first; within a severity the manifest as a whole first, then by row.
 
@@ -42,6 +45,7 @@ def check_mapping(
         converted: What earlier jobs delivered, recording by recording.
         limits: What measured numbers are compared with.
         atlas: The way from the image into the atlas, when its affines are at hand.
+        tissue: Where the image shows tissue, when it has been read.
     """
     index = build_index(rows, state, subject, mapping, limits)
     probes = mapped_probes(index, atlas)
@@ -51,6 +55,7 @@ def check_mapping(
         *check_assets(index),
         *check_usage(index),
         *check_tracks(index),
+        *check_tissue(index, tissue),
         *check_shanks(index, probes),
         *check_probes(index, probes, atlas),
         *check_earlier(index, converted),
@@ -67,10 +72,18 @@ def check_table(
     converted: Sequence[Converted] = (),
     limits: Thresholds = USUAL,
     atlas: AffineAtlas | None = None,
+    tissue: Tissue | None = None,
 ) -> tuple[Problem, ...]:
     """Every problem of a manifest that was read from a CSV, those of its reading included."""
     found = check_mapping(
-        table.rows, state=state, subject=subject, mapping=mapping, converted=converted, limits=limits, atlas=atlas
+        table.rows,
+        state=state,
+        subject=subject,
+        mapping=mapping,
+        converted=converted,
+        limits=limits,
+        atlas=atlas,
+        tissue=tissue,
     )
     return _sorted_once([*table.problems, *found])
 

@@ -33,6 +33,14 @@ class Thresholds:
     length_share: float = _limit(0.2, "T6", "ends are drawn where dye is seen; the brain's scale is taken out first")
     length_um: float = _limit(500, "T6", "short insertions are judged by this instead of by a share")
     span_um: float = _limit(300, "T7", "how well both ends of a track are seen")
+    tissue_share: float = _limit(
+        0.1, "T8", "brightness above the dark around the brain, of bright tissue's: even dim tissue has more"
+    )
+    outside_um: float = _limit(
+        500, "T8", "the surface is blurred by some blocks of 100 um, and often drawn a little above"
+    )
+    outside_share: float = _limit(0.2, "T8", "long tracks are judged by this instead of by a length")
+    tip_outside_um: float = _limit(300, "T8", "some probes pass the whole brain and end just below it")
     steepest_share: float = _limit(0.5, "T9", "the alignment sorts points by depth, which a flat track lacks")
     angle_deg: float = _limit(15, "T10", "drawn lines and manipulators agree within a few degrees")
     angle_tracks: float = _limit(3, "T10", "with fewer known angles the tilt of the image cannot be told from them")

@@ -49,9 +49,10 @@ EVIDENCE = (
     ),
     Rule(
         "T8",
-        "Points outside the image",
+        "Points outside the image or the tissue",
         E,
-        "The points belong to another image or another scale.",
+        "The points belong to another image or another scale. A warning where a track, or its tip, leaves the tissue "
+        "that a coarse level of the image shows; not checked while that has not been read.",
         "Open the state on this brain's full-resolution image and redraw the track.",
     ),
     Rule("T9", "The track is close to horizontal", W, "The alignment sorts points by depth.", "Check the track."),
