@@ -43,6 +43,11 @@ def ccf_to_ras_um(points_ccf_um: Points) -> Points:
     return np.asarray(np.asarray(points_ccf_um, dtype=np.float64).reshape(-1, 3) * _RAS_OF_CCF)
 
 
+def ras_to_ccf_um(points_um: Points) -> Points:
+    """(n, 3) micrometres towards right, front and up from the CCF's origin as CCF micrometres ML, AP, DV."""
+    return ccf_to_ras_um(points_um)  # the same axes turned round once more
+
+
 def _some(points: Points) -> Points:
     if len(points) <= MOST_POINTS:
         return points
