@@ -51,6 +51,10 @@ def help_page() -> pn.Column:
     )
 
 
+def _seen(picture: str) -> tuple[Markup, ...]:
+    return (tag("div", f"Seen in: {picture.replace('*', '')}", cls="dim"),) if picture else ()
+
+
 def rules_table() -> Markup:
     """Every rule with its severity, reason and cure."""
     lines = [
@@ -58,7 +62,7 @@ def rules_table() -> Markup:
             "tr",
             tag("td", rule.id),
             tag("td", f"{SEVERITY_WORDS[rule.severity][0]} {SEVERITY_WORDS[rule.severity][1]}"),
-            tag("td", tag("strong", rule.title), tag("div", rule.why, cls="dim")),
+            tag("td", tag("strong", rule.title), tag("div", rule.why, cls="dim"), *_seen(rule.picture)),
             tag("td", rule.cure),
         )
         for rule in RULES.values()

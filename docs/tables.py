@@ -59,6 +59,7 @@ def rules() -> str:
     """Every check rule."""
     return "\n\n".join(
         f"### {rule.id}: {rule.title}\n\n*{rule.severity.value}*. {rule.why}\n\nCure: {rule.cure}"
+        + (f"\n\nSeen in: {rule.picture}" if rule.picture else "")
         for rule in RULES.values()
     )
 

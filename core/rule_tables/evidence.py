@@ -12,6 +12,7 @@ EVIDENCE = (
         W,
         "A line needs two points in different places; a bent track needs several. An error where there is no line.",
         "Draw more points.",
+        picture="Track against recording: the clicked points along the line.",
     ),
     Rule(
         "T2",
@@ -19,6 +20,8 @@ EVIDENCE = (
         W,
         "Probes are straight: this may be a wrong layer or two tracks.",
         "Look at it.",
+        picture="The three views and the 3-D view: a bend, or a point far off. Track against recording: how far each "
+        "point lies off the line.",
     ),
     Rule(
         "T3",
@@ -26,10 +29,25 @@ EVIDENCE = (
         W,
         "Entry and exit are extended from the first and last points.",
         "Order the points from the surface to the tip.",
+        picture="The three views tell where the ends lie; the order of the points is seen in Neuroglancer, in the "
+        "layer's list.",
     ),
-    Rule("T4", "A long gap between points", I, "The track between them is a guess.", "Add points in the gap."),
     Rule(
-        "T5", "The track's length is unusual", W, "It may be a part of a track, or two.", "Compare with the insertion."
+        "T4",
+        "A long gap between points",
+        I,
+        "The track between them is a guess.",
+        "Add points in the gap.",
+        picture="Track against recording: a stretch of the line without points.",
+    ),
+    Rule(
+        "T5",
+        "The track's length is unusual",
+        W,
+        "It may be a part of a track, or two.",
+        "Compare with the insertion.",
+        picture="Track against recording: the length along its scale. The three views: which part of it is missing "
+        "or too much.",
     ),
     Rule(
         "T6",
@@ -38,6 +56,8 @@ EVIDENCE = (
         "The wrong track, or a part of it: dye often ends above the tip. The brain's shrinkage, as its other probes "
         "show it, is taken out first.",
         "Look at the end of the track, and compare with the notes of the insertion.",
+        picture="Track against recording: the dotted line, where the surface is expected by the insertion's depth, "
+        "lies off the drawn one.",
     ),
     Rule(
         "T7",
@@ -46,6 +66,7 @@ EVIDENCE = (
         "All recorded electrodes would lie above the brain. Only worth knowing where the surface of the brain was not "
         "recorded and no surface recording is named.",
         "Check the end of the track, and which probe it is of.",
+        picture="Track against recording: the recorded contacts above the surface, or all of them below it.",
     ),
     Rule(
         "T8",
@@ -54,8 +75,16 @@ EVIDENCE = (
         "The points belong to another image or another scale. A warning where a track, or its tip, leaves the tissue "
         "that a coarse level of the image shows; not checked while that has not been read.",
         "Open the state on this brain's full-resolution image and redraw the track.",
+        picture="The three views: the dotted outline is the image, the brain lies behind the tracks.",
     ),
-    Rule("T9", "The track is close to horizontal", W, "The alignment sorts points by depth.", "Check the track."),
+    Rule(
+        "T9",
+        "The track is close to horizontal",
+        W,
+        "The alignment sorts points by depth.",
+        "Check the track.",
+        picture="The coronal and the sagittal view, and the 3-D view.",
+    ),
     Rule(
         "T10",
         "The angle differs from the manipulator's",
@@ -63,6 +92,8 @@ EVIDENCE = (
         "This may be another probe's track. The tilt of the image and the meaning of the angles' signs are estimated "
         "from all probes of the brain whose angles are known, three at least.",
         "Compare with the other probes' angles.",
+        picture="The coronal and the sagittal view: its slope beside that of the other probes' tracks. The "
+        "recording's card tells the angles.",
     ),
     Rule(
         "T11",
@@ -71,6 +102,8 @@ EVIDENCE = (
         "This may be another probe's track. Distances are taken in the atlas where its affines are at hand, else "
         "against the places of all targets to each other; besides, the side of the image's middle is compared.",
         "Compare with the plan, and with the targets of the other probes.",
+        picture="The three views: where it lies beside the other tracks and the image's middle. The recording's card "
+        "tells the target.",
     ),
     # --- S: shanks -----------------------------------------------------------------------------
     Rule(
@@ -79,6 +112,8 @@ EVIDENCE = (
         C,
         "The alignment joins shanks by rank: with a shank left out, tracks land on other shanks without a word.",
         "Assign a track to every recorded shank of this stream, or confirm that you mean it.",
+        picture="Track against recording: a shank without a track is drawn empty. The recording's card lists the "
+        "shanks.",
     ),
     Rule(
         "S2",
@@ -86,6 +121,7 @@ EVIDENCE = (
         W,
         "Shanks are 250 um apart, a little less or more in cleared tissue.",
         "Check which track is which shank.",
+        picture="Track against recording, the probe's plane: the distances of neighbouring shanks.",
     ),
     Rule(
         "S3",
@@ -93,6 +129,7 @@ EVIDENCE = (
         W,
         "Shanks of one probe are parallel.",
         "Check for a track of another probe.",
+        picture="Track against recording, the probe's plane, and the 3-D view.",
     ),
     Rule(
         "S4",
@@ -100,6 +137,7 @@ EVIDENCE = (
         W,
         "Two tracks may be swapped. A wholly reversed order cannot be seen: which side is shank 1 must be known.",
         "Check the order of the shanks.",
+        picture="Track against recording, the probe's plane: the numbers of the shanks as they stand.",
     ),
     Rule(
         "S5",
@@ -107,6 +145,7 @@ EVIDENCE = (
         W,
         "A tip may not be drawn to its end.",
         "Check the tips.",
+        picture="Track against recording, the probe's plane: the lower ends.",
     ),
     # --- R: a recording against its tracks -----------------------------------------------------
     Rule(
@@ -115,6 +154,7 @@ EVIDENCE = (
         W,
         "Its probe will be missing in the result. Only worth knowing where a whole recording is not mapped.",
         "Assign a track, or skip the stream with a reason.",
+        picture='The recording\'s card: "no track" beside the stream.',
     ),
     Rule(
         "R2",
@@ -122,14 +162,23 @@ EVIDENCE = (
         W,
         "A drawn track that nobody maps is easily forgotten. An error where a track is used twice.",
         "Map it or ignore it.",
+        picture="The three views: a track that no row has. *Add a row for* names it.",
     ),
-    Rule("R3", "The layer's name says something else", W, "The name was given by who drew the track.", "Check both."),
+    Rule(
+        "R3",
+        "The layer's name says something else",
+        W,
+        "The name was given by who drew the track.",
+        "Check both.",
+        picture="The table: the track's name beside its recording, stream and shank.",
+    ),
     Rule(
         "R4",
         "Two tracks coincide or cross",
         W,
         "Two probes of one recording cannot be in one place.",
         "Check for a copied layer, and for a track of another recording.",
+        picture="The three views and the 3-D view: both tracks in one place.",
     ),
     Rule(
         "R5",
@@ -138,6 +187,8 @@ EVIDENCE = (
         "Depths would be taken from a wrong recording. To be confirmed where the mapped recording is itself a surface "
         "recording; an error where the surface recording is not there.",
         "Check it.",
+        picture="The recording's card names its surface recording. Track against recording: the contacts above the "
+        "surface.",
     ),
     Rule(
         "R6",
@@ -146,6 +197,7 @@ EVIDENCE = (
         "Results differ between sortings and must not be mixed. To be confirmed where one recording uses two of them, "
         "or where a sorting was made from another session than its name says; an error where the chosen one failed.",
         "Check the chosen one.",
+        picture="The recording's card lists its sortings. Track against recording: the units of the chosen one.",
     ),
     Rule(
         "R7",
@@ -153,6 +205,7 @@ EVIDENCE = (
         E,
         "Its data would be placed in this brain. A warning where the brain was imaged before the recording.",
         "Choose another recording.",
+        picture="The recording's card, or that there is none.",
     ),
     Rule(
         "R8",

@@ -18,3 +18,5 @@ class Rule:
     severity: Severity
     why: str
     cure: str
+    picture: str = ""
+    """Where on the Map page it is seen; "" where no picture shows it."""
