@@ -15,6 +15,7 @@ from bokeh.document import Document
 from panel.io.state import set_curdoc
 from test_session_state import session
 
+from core.atlas_frames import Affine, AffineAtlas, pipeline_frame
 from core.brain_images import BrainImage, BrainProjections, Projection
 from core.errors import UnavailableError
 from core.tissue import Tissue
@@ -173,3 +174,47 @@ def test_the_saved_picture_has_the_brain_that_is_shown(view):
     page.plots.brightness.value = 0
     assert b"<image" not in asyncio.run(page.plots.picture("svg"))
     assert asyncio.run(page.plots.picture("png")).startswith(b"\x89PNG")
+
+
+# --- what the brain tells the checks --------------------------------------------------------------
+
+
+def test_the_checks_are_told_of_the_tissue_when_the_brain_is_there_and_again_by_another_state_of_it(view):
+    told = []
+    view.see = told.append  # type: ignore[method-assign]
+    brain = a_brain()
+
+    async def read(asset, channel, progress, cancelled):
+        return brain
+
+    page = Page(view, read)
+    assert told == [None]
+    page.turns()
+    assert told == [None, brain.tissue]
+    page.plots.plan_drawing()
+    assert told == [None, brain.tissue, brain.tissue]
+    with set_curdoc(page.doc):
+        view.open(replace(view.opened, subject=None))
+    assert told[-1] is None
+
+
+def test_a_brain_without_tissue_is_said_and_nothing_is_checked(view):
+    async def read(asset, channel, progress, cancelled):
+        return replace(a_brain(), tissue=None)
+
+    page = Page(view, read)
+    page.turns()
+    assert "No brain is told apart" in page.words
+    assert view._tissue is None
+
+
+def test_the_line_below_says_by_what_targets_are_judged(view):
+    page = Page(view, None)
+    page.turns()
+    assert "Targets" not in page.words
+    view.renew(replace(view.opened, no_atlas="The <b>affine</b> is not there."))
+    assert "without the atlas. The &lt;b&gt;affine" in page.words
+    lies = view.opened.frame
+    atlas = AffineAtlas(pipeline_frame(lies, "0.0.1"), *[Affine(np.eye(3), np.zeros(3))] * 2)
+    view.renew(replace(view.opened, atlas=atlas, no_atlas=""))
+    assert "judged in the atlas (affine only" in page.words
