@@ -8,7 +8,7 @@ from math import exp
 import numpy as np
 
 from core.atlas_frames import AffineAtlas
-from core.models import Assignment, State, Subject, Suggestion
+from core.models import Assignment, Points, State, Subject, Suggestion
 from core.slots import main_days, stream_letter, usable_sortings
 from core.subjects.shown_image import image_frame_of
 from core.suggestions import evidence as e
@@ -38,11 +38,29 @@ def suggest(state: State, subject: Subject, *, atlas: AffineAtlas | None = None)
         subject: Recordings, targets and probes of the mouse.
         atlas: The way from the image into the atlas, when its affines are at hand.
     """
+    mouse = weigh_mouse(state, subject, atlas=atlas)
+    if mouse is None:
+        return _without_collisions(_by_name(state, subject))
+    return _without_collisions([mouse.weigh(i) for i in range(len(mouse.named))])
+
+
+def _by_name(state: State, subject: Subject) -> list[Suggestion]:
+    words, days, slots = name_words(subject), main_days(subject), stream_slots(subject)
+    return [suggest_by_name(layer.name, slots, words, days) for layer in state.tracks]
+
+
+def weigh_mouse(state: State, subject: Subject, *, atlas: AffineAtlas | None = None) -> WeighedMouse | None:
+    """Every track held against every probe; None where the mouse has no probe, or no image of it is shown.
+
+    Args:
+        state: The tracks.
+        subject: Recordings, targets and probes of the mouse.
+        atlas: The way from the image into the atlas, when its affines are at hand.
+    """
     words, days = name_words(subject), main_days(subject)
-    by_name = [suggest_by_name(layer.name, stream_slots(subject), words, days) for layer in state.tracks]
     slots, frame = probe_slots(subject), image_frame_of(state, subject)
-    if not slots or not by_name or frame is None:
-        return _without_collisions(by_name)
+    if not slots or not state.tracks or frame is None:
+        return None
     readings = [read_name(layer.name, words) for layer in state.tracks]
     letters = {letter for slot in slots if (letter := stream_letter(slot.base)) is not None}
     places = [(j, position) for j, slot in enumerate(slots) for position in range(len(slot.positions))]
@@ -51,25 +69,29 @@ def suggest(state: State, subject: Subject, *, atlas: AffineAtlas | None = None)
     probe_of_place = np.array([j for j, _ in places], dtype=np.intp)
     named = of_probe[:, probe_of_place] + of_shank
     tracks, judged = judge_brain(state.tracks, slots, named, probe_of_place, frame, atlas)
-    weigher = _Weigher(slots, tuple(places), tracks, judged)
-    found = [weigher.weigh(i, by_name[i], readings[i]) for i in range(len(by_name))]
-    return _without_collisions(found)
+    by_name = tuple(_by_name(state, subject))
+    return WeighedMouse(slots, tuple(places), tracks, judged, by_name, tuple(readings), named)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Weigher:
-    """Brings the name's suggestion of a track and what geometry says of it together."""
+class WeighedMouse:
+    """Every track of a mouse held against every probe: what the names say and what geometry says."""
 
     slots: tuple[ProbeSlot, ...]
     places: tuple[tuple[int, int], ...]
     """(probe, its position)."""
     tracks: e.Tracks
     judged: Judged
+    named: tuple[Suggestion, ...]
+    """What the name of each track says by itself."""
+    readings: tuple[NameReading, ...]
+    by_name: Points
+    """(n tracks, p places) what names add to the scores."""
 
-    def weigh(self, track: int, named: Suggestion, reading: NameReading) -> Suggestion:
+    def weigh(self, track: int) -> Suggestion:
         """The suggestion of one track."""
-        kinds = self.judged.evidence.kinds
-        if not any(kinds[kind][track].any() for kind in ("aim", "angle", "length", "span", "side")):
+        named, reading, kinds = self.named[track], self.readings[track], self.judged.evidence.kinds
+        if not self.is_held(track):
             return named  # nothing is known of any probe that this track could be held against
         place = int(self.judged.matching.place[track])
         best = self.places[place][0] if place >= 0 else None
@@ -95,9 +117,14 @@ class _Weigher:
             named,
             certain=False,
             score=round(named.score * DOUBT, 3),
-            reasons=(*named.reasons, *self._reasons(track, own), "another track or probe fits as well"),
+            reasons=(*named.reasons, *self.reasons(track, own), "another track or probe fits as well"),
             evidence=self._evidence(track, own),
         )
+
+    def is_held(self, track: int) -> bool:
+        """Whether anything is known of any probe that the track can be held against, its name left aside."""
+        kinds = self.judged.evidence.kinds
+        return any(kinds[kind][track].any() for kind in ("aim", "angle", "length", "span", "side"))
 
     def _slot_of(self, assignment: Assignment | None) -> int | None:
         if assignment is None:
@@ -122,7 +149,7 @@ class _Weigher:
             named,
             certain=named.certain and wide,
             score=named.score if wide else round(named.score * DOUBT, 3),
-            reasons=(*named.reasons, *self._reasons(track, slot), *near),
+            reasons=(*named.reasons, *self.reasons(track, slot), *near),
             margin=round(margin.loss, 2),
             runner_up=self._runner_up(margin),
             evidence=self._evidence(track, slot),
@@ -164,7 +191,7 @@ class _Weigher:
                 stream, shank = chosen.positions[said[0]]
             elif stream != chosen.base:
                 told = f"it is a shank of {chosen.words}; which one geometry cannot tell"
-                return cannot_tell(name, [*reasons, told, *self._reasons(track, slot)])
+                return cannot_tell(name, [*reasons, told, *self.reasons(track, slot)])
             else:
                 shank, doubts = None, ("which of its shanks, geometry cannot tell",)
         usable = usable_sortings(chosen.recording, stream)
@@ -183,7 +210,7 @@ class _Weigher:
             ),
             score=round(found * DOUBT ** len(doubts), 3),
             certain=False,
-            reasons=(*reasons, *self._reasons(track, slot), *doubts),
+            reasons=(*reasons, *self.reasons(track, slot), *doubts),
             margin=round(margin.loss, 2),
             runner_up=self._runner_up(margin),
             evidence=self._evidence(track, slot),
@@ -198,7 +225,8 @@ class _Weigher:
         kinds = self.judged.evidence.kinds
         return {kind: round(float(table[track, slot]), 2) for kind, table in kinds.items() if table[track, slot]}
 
-    def _reasons(self, track: int, slot: int) -> list[str]:
+    def reasons(self, track: int, slot: int) -> list[str]:
+        """What geometry says of a pair, in words and numbers."""
         return [words for _, words in self._words(track, slot)]
 
     def _words(self, track: int, slot: int) -> list[tuple[str, str]]:
