@@ -42,7 +42,7 @@ _OWN_FRAME = ("ls_to_template_transform_information.json", "transform_informatio
 """Files by which a registration that was made anew tells a frame of its own."""
 _ANCHOR_LEVEL = 3
 _SIDE_BY_SIDE = 8
-_CURE = "The tracks can be judged without the atlas; look at the stitched asset."
+_CURE = "Look at the stitched asset."
 
 
 @dataclass(frozen=True, slots=True)

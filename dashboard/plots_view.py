@@ -141,8 +141,8 @@ class PlotsView:
         assumed = opened.frame.assumed
         words = f" ▲ Assumed: {assumed}." if opened.whole else f" Until the image is read, assumed: {assumed}."
         told = tag("span", words, cls="warn" if opened.whole else "dim") if assumed else ""
-        atlas = tag("span", f" {_atlas_words(opened)} ", cls="dim")
-        text.show(self.caption, tag("p", tag("span", self._note, cls="dim"), told, atlas, self._brain_note))
+        note = tag("span", self._note, cls="dim")
+        text.show(self.caption, tag("p", note, told, " ", _judged(opened), self._brain_note))
 
     def _highlight(self, track: str) -> None:
         if self._plots and self._solid:
@@ -222,13 +222,13 @@ class PlotsView:
             self._plots.show_brain(self._brain.projections if self._brain else None, self.brightness.value / 100.0)
 
 
-def _atlas_words(opened: Opened) -> str:
-    """By what targets are judged; "" until it is known, and where there is no brain."""
+def _judged(opened: Opened) -> Markup:
+    """By what targets are judged; nothing until that is known, and where there is no brain."""
     if opened.atlas is not None:
-        return f"Targets are judged in the atlas ({opened.atlas.note})."
+        return tag("span", "Targets: judged in the atlas, affine only. ", cls="dim", title=opened.atlas.note)
     if opened.no_atlas:
-        return f"Targets are judged by their places to each other, without the atlas. {opened.no_atlas}"
-    return ""
+        return tag("span", "Targets: judged without the atlas. ", cls="dim", title=opened.no_atlas)
+    return Markup("")
 
 
 def _percent(share: float) -> str:

@@ -225,6 +225,8 @@ def source_line(session: Session) -> Markup:
         )
         if opened.note:
             parts.append(tag("p", tag("strong", f"▲ {opened.note}"), cls="warn", role="status"))
+        if opened.no_atlas:
+            parts.append(tag("p", f"Targets are judged without the atlas. {opened.no_atlas}", cls="dim"))
         signs = {Severity.ERROR: ("✕", "bad"), Severity.CONFIRM: ("?", "warn"), Severity.WARNING: ("▲", "warn")}
         for problem in state.problems:
             if problem.severity in signs:

@@ -21,6 +21,7 @@ from core.errors import UnavailableError
 from core.tissue import Tissue
 from dashboard import text
 from dashboard.plots_view import PlotsView
+from dashboard.source_view import source_line
 from dashboard.state import Session
 
 
@@ -213,8 +214,10 @@ def test_the_line_below_says_by_what_targets_are_judged(view):
     page.turns()
     assert "Targets" not in page.words
     view.renew(replace(view.opened, no_atlas="The <b>affine</b> is not there."))
-    assert "without the atlas. The &lt;b&gt;affine" in page.words
+    assert "without the atlas" in page.words
+    assert "without the atlas. The &lt;b&gt;affine" in source_line(view)
     lies = view.opened.frame
     atlas = AffineAtlas(pipeline_frame(lies, "0.0.1"), *[Affine(np.eye(3), np.zeros(3))] * 2)
     view.renew(replace(view.opened, atlas=atlas, no_atlas=""))
-    assert "judged in the atlas (affine only" in page.words
+    assert "judged in the atlas, affine only" in page.words
+    assert "atlas" not in source_line(view)
