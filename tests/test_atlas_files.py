@@ -20,6 +20,8 @@ from core.manifest import mapping_from_rows, read_csv, write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Problem, State, Subject
 from core.neuroglancer import read_state
+from core.platforms.code_ocean.files import S3Files
+from core.platforms.code_ocean.reader import CodeOceanReader
 from core.platforms.local import LocalLibrary
 from core.recent import Recent
 from core.sample import Sizes, write_sample
@@ -35,6 +37,7 @@ from dashboard.opening import Given, check_rows, open_state
 from dashboard.state import Session
 from jobs.store import JobStore
 from tests.fake_library import FakeLibrary, as_json, stitched_files, zattrs
+from tests.light_s3 import served_with_clients
 
 NOW = datetime(2025, 6, 10, tzinfo=UTC)
 NAME = "SmartSPIM_717381_2024-07-03_10-49-01_stitched_2024-08-16_23-15-47"
@@ -304,3 +307,21 @@ def test_page_and_command_suggest_the_same_with_and_without(sample, tmp_path):
     assert [(row["track"], row["score"]) for row in answer["rows"]] == [
         (each.track, pytest.approx(each.score, abs=1e-3)) for each in opened.suggestions
     ]
+
+
+def test_from_s3_the_same_atlas_is_read_as_from_a_local_library(sample):
+    state = read_state(sample.states[0].path.read_bytes(), stem="all")
+    local = LocalLibrary(sample.library)
+    here = find_atlas(local, state, gather_subject(local, sample.subject, now=NOW)).atlas
+    with served_with_clients() as (s3, clients):
+        for file in (sample.library / "assets").rglob("*"):
+            if file.is_file() and not file.match("assets/*.json"):
+                key = str(file.relative_to(sample.library / "assets"))
+                s3.objects.setdefault("aind-open-data", {})[key] = file.read_bytes()
+        reader = CodeOceanReader(Settings(platform="code_ocean"), None, None, S3Files(lambda: clients))
+        there = find_atlas(reader, state, gather_subject(reader, sample.subject, now=NOW))
+    assert there.why_not == ""
+    assert here is not None
+    assert there.atlas is not None
+    points = to_level0_zyx(BRAIN_CENTRE_UM[None])
+    np.testing.assert_array_equal(points_to_ccf_um(points, here), points_to_ccf_um(points, there.atlas))
