@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.atlas_frames import AffineAtlas
 from core.drawn_tracks import drawn_shape
 from core.geometry import level0_to_image_ras_um
 from core.models import AnnotationLayer, Assignment, ImageFrame, Points, Probe, Recording, Sorting, State
@@ -24,7 +25,9 @@ from core.shank_geometry import ShankLayout, shank_groups, shank_layout, tissue_
 from core.slots import probe_of
 from core.subjects.facts import probe_facts
 from core.subjects.units import StreamUnits
+from core.tissue import Tissue
 from core.track_geometry import TrackShape, unroll_um
+from core.unrolled_target import TargetOnTrack, target_on_track
 
 _NOTHING = np.empty(0)
 _NO_CONTACTS = np.empty((0, 2))
@@ -50,11 +53,18 @@ class UnrolledShank:
     """(k,) which units pass quality control; None when that is not known."""
     residual_rms_um: float = 0.0
     """Distance of the clicked points from the line."""
+    no_tissue: NDArray[np.bool_] | None = None
+    """(m,) which contacts lie where the image shows no tissue; None when that is not known."""
+
+    @property
+    def above(self) -> NDArray[np.bool_]:
+        """(m,) which contacts lie above the upper end of the track."""
+        return np.asarray(self.contacts_um[:, 0] < 0.0)
 
     @property
     def outside(self) -> NDArray[np.bool_]:
-        """(m,) which contacts lie above the upper end of the track."""
-        return np.asarray(self.contacts_um[:, 0] < 0.0)
+        """(m,) which contacts lie above the upper end of the track, or where the image shows no tissue."""
+        return self.above if self.no_tissue is None else np.asarray(self.above | self.no_tissue)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +108,8 @@ class Unrolled:
     """When two or more of the shanks have a track."""
     unknown: tuple[str, ...]
     """What is not known and where it was looked for, one sentence each."""
+    target: TargetOnTrack | None = None
+    """Seen from the chosen shank; None when none is told."""
 
     @property
     def planned_surface_um(self) -> float | None:
@@ -122,6 +134,8 @@ def unroll(
     sorting: Sorting | None = None,
     units: Mapping[str, StreamUnits] | None = None,
     scale: float = 1.0,
+    atlas: AffineAtlas | None = None,
+    tissue: Tissue | None = None,
 ) -> Unrolled | None:
     """A row's track, and those of the same probe's other shanks, against what was recorded.
 
@@ -134,19 +148,22 @@ def unroll(
         sorting: The row's sorting.
         units: By stream token, as far as they were read.
         scale: Size of the cleared brain over its size in life, as `drawn_scale` tells it.
+        atlas: The way into the atlas, where targets are told.
+        tissue: Where the image shows tissue.
 
     Returns:
         None when the row's track is no line.
     """
     layers = {layer.name: layer for layer in state.tracks}
-    if row.track not in layers or drawn_shape(layers[row.track], frame) is None:
+    shape = drawn_shape(layers[row.track], frame) if row.track in layers else None
+    if shape is None:
         return None
     places: tuple[ShankPlace, ...] = ()
     if recording is not None and sorting is not None and row.stream:
         places = shank_places(recording, sorting, row.stream)
     own = place_of(row, places)
     if recording is None or own is None:
-        alone = _shank(0, layers[row.track], frame, _Source(), scale)
+        alone = _shank(0, layers[row.track], frame, _Source(scale=scale))
         why = "No stream is chosen for this row" if not places else "No shank is chosen for this row"
         return Unrolled((alone,), 0, 1, scale, None, None, (f"{why}: its contacts and units are not known.",))
     mapped = {own.number: row.track}
@@ -155,27 +172,30 @@ def unroll(
         if place is not None and other.track in layers:
             mapped.setdefault(place.number, other.track)
     shanks, unknown = [], []
+    seen = tissue if tissue is not None and tissue.frame == frame else None  # of another image it tells nothing
     for place in places:
-        source = _Source(probe_of(recording, place.stream), (units or {}).get(place.stream))
+        source = _Source(probe_of(recording, place.stream), (units or {}).get(place.stream), scale, seen)
         layer = layers.get(mapped.get(place.number, ""))
-        shanks.append(_shank(place.number, layer, frame, source, scale, sorted_shank=place.shank))
+        shanks.append(_shank(place.number, layer, frame, source, sorted_shank=place.shank))
     if not len(shanks[places.index(own)].contacts_um):
         contacts = next(fact for fact in probe_facts(recording, own.stream) if fact.name == "recorded contacts")
         unknown.append(f"No contacts known: {contacts.looked_for or 'none recorded on this shank'}.")
     read = (units or {}).get(own.stream)
     if read is not None and read.looked_for:
         unknown.append(f"Units: {read.looked_for}.")
-    probe = probe_of(recording, own.stream)
+    probe, streams = probe_of(recording, own.stream), {place.stream for place in places}
+    target = target_on_track(shape, frame, recording, streams, atlas)
     return Unrolled(
         shanks=tuple(shanks),
         chosen=places.index(own),
         shank_count=max([probe.shank_count if probe else 1, *(place.number + 1 for place in places)]),
         scale=scale,
-        inserted_um=plan_of(recording, {place.stream for place in places}).depth_um,
+        inserted_um=plan_of(recording, streams).depth_um,
         plane=_plane(
             [(each.number, each.track, drawn_shape(layers[each.track], frame)) for each in shanks if each.track]
         ),
-        unknown=tuple(unknown),
+        unknown=(*unknown, target.unknown) if target is not None and target.unknown else tuple(unknown),
+        target=target,
     )
 
 
@@ -187,10 +207,12 @@ def drawn_scale(state: State, frame: ImageFrame) -> float | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Source:
-    """What was recorded by one stream, as far as it is known."""
+    """What was recorded by one stream, and in what it lay, as far as it is known."""
 
     probe: Probe | None = None
     units: StreamUnits | None = None
+    scale: float = 1.0
+    tissue: Tissue | None = None
 
 
 def _shank(
@@ -198,7 +220,6 @@ def _shank(
     layer: AnnotationLayer | None,
     frame: ImageFrame,
     source: _Source,
-    scale: float,
     *,
     sorted_shank: int | None = None,
 ) -> UnrolledShank:
@@ -206,23 +227,26 @@ def _shank(
     if layer is None or shape is None:
         return UnrolledShank(number, "", 0.0, _NO_CONTACTS, _NO_CONTACTS, _NOTHING, None)
     points = unroll_um(level0_to_image_ras_um(layer.points_level0_zyx, frame), shape)[:, :2]
+    length, scale = shape.length_um, source.scale
     own = [contact for contact in source.probe.contacts if contact.shank == number] if source.probe else []
     heights = np.array([contact.y_um for contact in own])
     across = np.array([contact.x_um for contact in own])
     units, passing = _NOTHING, None
     if source.units is not None:
         here = source.units.on_shank(sorted_shank)
-        units = depth_um(source.units.depths_um[here], shape.length_um, scale=scale)
+        units = depth_um(source.units.depths_um[here], length, scale=scale)
         passing = None if source.units.passing is None else source.units.passing[here]
+    depths = depth_um(heights, length, scale=scale)
     return UnrolledShank(
         number=number,
         track=layer.name,
-        length_um=shape.length_um,
+        length_um=length,
         points_um=points,
-        contacts_um=np.column_stack([depth_um(heights, shape.length_um, scale=scale), across]),
+        contacts_um=np.column_stack([depths, across]),
         units_um=units,
         passing=passing,
         residual_rms_um=shape.residual_rms_um,
+        no_tissue=None if source.tissue is None else ~source.tissue.inside(shape.at_depth_um(depths)),
     )
 
 
@@ -289,6 +313,7 @@ def describe(unrolled: Unrolled) -> tuple[str, ...]:
             f"The probe was moved in by {unrolled.inserted_um:,.0f} um: by that the surface lies {off} the "
             "upper end of the track."
         )
+    told += _target_words(unrolled)
     told += _other_shanks(unrolled)
     if f"{unrolled.scale:.2f}" != "1.00" and any(len(each.contacts_um) for each in unrolled.shanks):
         told.append(
@@ -298,15 +323,31 @@ def describe(unrolled: Unrolled) -> tuple[str, ...]:
     return (*told, *unrolled.unknown)
 
 
+def _target_words(unrolled: Unrolled) -> list[str]:
+    target, length = unrolled.target, unrolled.shanks[unrolled.chosen].length_um
+    if target is None or target.depth_um is None or target.distance_um is None:
+        return []
+    depth = target.depth_um
+    if depth < 0:
+        where = f"{_mm(-depth)} above the upper end"
+    elif depth > length:
+        where = f"{_mm(depth - length)} below the tip"
+    else:
+        where = f"at a depth of {_mm(depth)}"
+    return [f"{target.words[0].upper()}{target.words[1:]} lies {_mm(target.distance_um)} beside the line, {where}."]
+
+
 def _contact_words(shank: UnrolledShank) -> list[str]:
     if not len(shank.contacts_um):
         return []
-    depths, total, out = shank.contacts_um[:, 0], len(shank.contacts_um), int(shank.outside.sum())
+    depths, total, out = shank.contacts_um[:, 0], len(shank.contacts_um), int(shank.above.sum())
     if out:
         first = f"{out} of {total} contacts lie above the surface, up to {_mm(-float(depths.min()))}."
     else:
         first = f"All {total} contacts lie below the surface, the highest {_mm(float(depths.min()))} below it."
-    return [first, f"The deepest contact is {_mm(shank.length_um - float(depths.max()))} above the tip."]
+    bare = 0 if shank.no_tissue is None else int((shank.no_tissue & ~shank.above).sum())
+    more = [f"{bare} of {total} contacts lie where the image shows no tissue."] if bare else []
+    return [first, *more, f"The deepest contact is {_mm(shank.length_um - float(depths.max()))} above the tip."]
 
 
 def _unit_words(shank: UnrolledShank) -> list[str]:

@@ -188,5 +188,28 @@ def take(row: Row, proposal: Suggestion) -> Row:
     """The row as suggested; note and include stay a person's."""
     if proposal.assignment is None:
         return row
-    kept = row.assignment
-    return Row(row.id, replace(proposal.assignment, track=kept.track, include=kept.include, note=kept.note))
+    return Row(row.id, _moved(row.assignment, proposal.assignment))
+
+
+def give_place(rows: Iterable[Row], row_id: str, place: Assignment) -> tuple[Row, ...]:
+    """A row takes a place; the included row that had it gets the first one's former place, so that none is lost."""
+    rows = tuple(rows)
+    taker = next((row for row in rows if row.id == row_id), None)
+    if taker is None:
+        return rows
+    given = []
+    for row in rows:
+        if row.id == row_id:
+            row = Row(row.id, _moved(row.assignment, place))
+        elif place.recording and row.assignment.include and _place(row.assignment) == _place(place):
+            row = Row(row.id, _moved(row.assignment, taker.assignment))
+        given.append(row)
+    return tuple(given)
+
+
+def _place(assignment: Assignment) -> tuple[str, str, int | None]:
+    return assignment.recording, assignment.stream, assignment.shank
+
+
+def _moved(assignment: Assignment, place: Assignment) -> Assignment:
+    return replace(place, track=assignment.track, include=assignment.include, note=assignment.note)

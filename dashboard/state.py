@@ -250,6 +250,11 @@ class Session(param.Parameterized):
                 tuple(taken if r.id == row_id else r for r in self.rows), f"suggestion for {taken.assignment.track}"
             )
 
+    def give_place(self, row_id: str, place: Assignment) -> None:
+        """Give a row another place, and its former one to the row that had it, as one change."""
+        if row := self.find(row_id):
+            self.change(edits.give_place(self.rows, row_id, place), f"{row.assignment.track} to {place.stream}")
+
     # --- selection -------------------------------------------------------------------------------
 
     def select_row(self, row_id: str) -> None:

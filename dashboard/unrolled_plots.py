@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +11,12 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from core.unrolled import ShankPlane, Unrolled, UnrolledShank, depth_bins
+from core.unrolled import DepthBins, ShankPlane, Unrolled, UnrolledShank, depth_bins
+from core.unrolled_target import TargetOnTrack
 from dashboard.edits import shank_label
 from dashboard.text import label
 from dashboard.theme import GREY
+from dashboard.unrolled_columns import Column
 
 HEIGHT = 400
 PLANNED = "#d64550"
@@ -51,39 +53,40 @@ class UnrolledPlot:
             "x", "y", source=source["contacts"], marker="marker", size="size", line_color="color", fill_color="color",
             fill_alpha="fill",
         )  # fmt: skip
+        target = draw.scatter(
+            "x", "y", source=source["target"], marker="diamond_cross", size=13, line_color=PLANNED, fill_alpha=0,
+            line_width=2,
+        )  # fmt: skip
         draw.text(
             "x", "y", "words", source=source["words"], text_color=GREY, text_font_size="11px", text_font_style="style",
             text_align="align", x_offset="right_px", y_offset="down_px",
         )  # fmt: skip
         draw.add_tools(
             HoverTool(renderers=[contacts], tooltips=[("contact", "@where"), ("depth", "@y{0.00} mm")]),
+            HoverTool(renderers=[target], tooltips=[("", "@where"), ("depth", "@y{0.00} mm")]),
             HoverTool(renderers=[bars], tooltips=[("units", "@units"), ("depth", "@depth")]),
         )
         draw.xgrid.visible = False
         draw.xaxis.major_tick_line_color = None
 
-    def show(self, unrolled: Unrolled, colors: Mapping[str, str]) -> None:
-        """Draw another one."""
-        shanks = unrolled.shanks
-        deepest = max(shank.length_um for shank in shanks) / 1000.0
-        depths = [float(each.min()) for shank in shanks for each in _depths(shank) if len(each)]
-        planned = unrolled.planned_surface_um
-        top = min([0.0, *depths, *([] if planned is None else [planned])]) / 1000.0
+    def show(self, columns: Sequence[Column], colors: Mapping[str, str]) -> None:
+        """Draw others."""
+        deepest, top = depth_range_mm(columns)
         room = 0.1 * (deepest - top)
         high, low = top - 1.6 * room, deepest + 0.8 * room
         self.figure.y_range.update(start=low, end=high)
-        self.figure.x_range.update(start=0.0, end=float(len(shanks)))
+        self.figure.x_range.update(start=0.0, end=float(len(columns)))
         axis = self.figure.xaxis[0]
         lanes = ((_TRACK, "track"), (_CONTACTS, "contacts"), (_UNITS, "units"))
         named = {
             i + (start + end) / 2: words
-            for i in range(len(shanks))
-            for (start, end), words in (lanes if len(shanks) == 1 else lanes[1:])
+            for i in range(len(columns))
+            for (start, end), words in (lanes if len(columns) == 1 else lanes[1:])
         }
         axis.ticker = sorted(named)
         axis.major_label_overrides = named
-        for name, columns in _columns(unrolled, colors, high).items():
-            self._sources[name].data = columns
+        for name, drawn in _drawn(columns, colors, high).items():
+            self._sources[name].data = drawn
 
 
 class PlanePlot:
@@ -157,60 +160,82 @@ def _empty() -> dict[str, Columns]:
         "tracks": (*segments, "color", "width"),
         "points": ("x", "y", "color"),
         "bars": ("left", "right", "top", "bottom", "color", "fill", "units", "depth"),
+        "target": ("x", "y", "where"),
         "contacts": ("x", "y", "marker", "size", "color", "fill", "where"),
         "words": ("x", "y", "words", "style", "align", "right_px", "down_px"),
     }
     return {name: {column: [] for column in columns} for name, columns in names.items()}
 
 
+def depth_range_mm(columns: Sequence[Column]) -> tuple[float, float]:
+    """The deepest tip, and the highest of all that is shown."""
+    deepest = max(column.shank.length_um for column in columns) / 1000.0
+    depths = [float(each.min()) for column in columns for each in _depths(column.shank) if len(each)]
+    told = [column.planned_um for column in columns] + [column.target.depth_um for column in columns if column.target]
+    return deepest, min([0.0, *depths, *(each for each in told if each is not None)]) / 1000.0
+
+
 def _depths(shank: UnrolledShank) -> tuple[Any, ...]:
     return shank.points_um[:, 0], shank.contacts_um[:, 0], shank.units_um
 
 
-def _columns(unrolled: Unrolled, colors: Mapping[str, str], high_mm: float) -> dict[str, Columns]:
+def _drawn(columns: Sequence[Column], colors: Mapping[str, str], high_mm: float) -> dict[str, Columns]:
     """What each source holds; depths in mm."""
     made = _empty()
-    count = len(unrolled.shanks)
-    bins = [depth_bins(shank) for shank in unrolled.shanks]
+    count, deepest = len(columns), depth_range_mm(columns)[0]
+    bins = [depth_bins(column.shank) for column in columns]
     most = max([int(each.units.max(initial=0)) for each in bins] + [1])
     _add(made["sky"], left=[0.0], right=[count], top=[high_mm], bottom=[0.0])
     _add(made["lines"], x0=[0.0], y0=[0.0], x1=[count], y1=[0.0])
-    for i, (shank, each) in enumerate(zip(unrolled.shanks, bins, strict=True)):
-        chosen = i == unrolled.chosen
-        style = "bold" if chosen else "normal"
-        if unrolled.shank_count > 1:
-            _say(made, i + 0.02, high_mm, shank_label(shank.number, unrolled.shank_count), down=15, style=style)
-        _say(made, i + 0.02, high_mm, label(shank.track, 16 if count > 2 else 24), down=29, style=style)
+    for i, (column, each) in enumerate(zip(columns, bins, strict=True)):
+        shank, style = column.shank, "bold" if column.chosen else "normal"
+        letters = 24 if count <= 2 else 16
+        if column.head:
+            _say(made, i + 0.02, high_mm, label(column.head, letters), down=15, style=style)
+        _say(made, i + 0.02, high_mm, label(column.line, letters), down=29, style=style)
         if not shank.track:
-            _say(made, i + 0.5, 0.5 * max(s.length_um for s in unrolled.shanks) / 1000.0, "no track", align="center")
+            _say(made, i + 0.5, 0.5 * deepest, "no track", align="center")
             continue
-        color, length = colors[shank.track], shank.length_um / 1000.0
+        color, length = colors.get(shank.track, GREY), shank.length_um / 1000.0
         along = i + sum(_TRACK) / 2
         half = (_TRACK[1] - _TRACK[0]) / 2
-        _add(made["tracks"], x0=[along], y0=[0.0], x1=[along], y1=[length], color=[color], width=[4 if chosen else 2])
+        wide = 4 if column.chosen else 2
+        _add(made["tracks"], x0=[along], y0=[0.0], x1=[along], y1=[length], color=[color], width=[wide])
         off = np.clip(shank.points_um[:, 1] / _OFF_UM, -1.0, 1.0)
         _add(made["points"], x=along + half * off, y=shank.points_um[:, 0] / 1000.0, color=[color] * len(off))
         _add(made["lines"], x0=[i + _TRACK[0]], y0=[length], x1=[i + _UNITS[1]], y1=[length])
         _say(made, i + _UNITS[1], length, "tip", align="right", down=13)
         _contacts(made["contacts"], shank, i, color)
-        for what, start, end, fill in (("pass", each.units * 0, each.passing, 0.8),
-                                       ("do not pass", each.passing, each.units, 0.0)):  # fmt: skip
-            there = end > start
-            wide = (_UNITS[1] - _UNITS[0]) / most
-            _add(
-                made["bars"],
-                left=i + _UNITS[0] + wide * start[there], right=i + _UNITS[0] + wide * end[there],
-                top=each.edges_um[:-1][there] / 1000.0, bottom=each.edges_um[1:][there] / 1000.0,
-                color=[color] * int(there.sum()), fill=[fill] * int(there.sum()),
-                units=[f"{n} {what}" if shank.passing is not None else str(n) for n in (end - start)[there]],
-                depth=[f"{low / 1000.0:.1f} to {low / 1000.0 + 0.1:.1f} mm" for low in each.edges_um[:-1][there]],
-            )  # fmt: skip
-    planned = unrolled.planned_surface_um
-    if planned is not None:
-        at = unrolled.chosen
-        _add(made["planned"], x0=[at], y0=[planned / 1000.0], x1=[at + 1.0], y1=[planned / 1000.0])
-        _say(made, at + 0.99, planned / 1000.0, "planned surface", align="right", down=-3)
+        _bars(made["bars"], shank, each, i, color, most)
+        if column.planned_um is not None:
+            at = column.planned_um / 1000.0
+            _add(made["planned"], x0=[i], y0=[at], x1=[i + 1.0], y1=[at])
+            _say(made, i + 0.99, at, "planned surface" if count <= 4 else "planned", align="right", down=-3)
+        if column.target is not None and column.target.depth_um is not None:
+            at = column.target.depth_um / 1000.0
+            _add(made["target"], x=[along], y=[at], where=[_target_words(column.target)])
+            _say(made, i + _TRACK[1], at, label(column.target.words, 18), down=4, right=4)
     return made
+
+
+def _target_words(target: TargetOnTrack) -> str:
+    beside = "" if target.distance_um is None else f", {target.distance_um / 1000.0:.2f} mm beside the line"
+    return label(f"{target.words}{beside}")
+
+
+def _bars(made: Columns, shank: UnrolledShank, bins: DepthBins, at: int, color: str, most: int) -> None:
+    wide = (_UNITS[1] - _UNITS[0]) / most
+    for what, start, end, fill in (("pass", bins.units * 0, bins.passing, 0.8),
+                                   ("do not pass", bins.passing, bins.units, 0.0)):  # fmt: skip
+        there = end > start
+        _add(
+            made,
+            left=at + _UNITS[0] + wide * start[there], right=at + _UNITS[0] + wide * end[there],
+            top=bins.edges_um[:-1][there] / 1000.0, bottom=bins.edges_um[1:][there] / 1000.0,
+            color=[color] * int(there.sum()), fill=[fill] * int(there.sum()),
+            units=[f"{n} {what}" if shank.passing is not None else str(n) for n in (end - start)[there]],
+            depth=[f"{low / 1000.0:.1f} to {low / 1000.0 + 0.1:.1f} mm" for low in bins.edges_um[:-1][there]],
+        )  # fmt: skip
 
 
 def _contacts(columns: Columns, shank: UnrolledShank, at: int, color: str) -> None:
@@ -225,7 +250,7 @@ def _contacts(columns: Columns, shank: UnrolledShank, at: int, color: str) -> No
         size=np.where(outside, 7, 4),
         color=np.where(outside, GREY, color),
         fill=np.where(outside, 0.0, 0.8),
-        where=np.where(outside, "above the surface", "in the brain"),
+        where=np.where(shank.above, "above the surface", np.where(outside, "outside the tissue", "in the brain")),
     )
 
 
@@ -236,10 +261,11 @@ def _say(
     words: str,
     *,
     down: int = 0,
+    right: int = 0,
     align: str = "left",
     style: str = "normal",
 ) -> None:
-    _add(made["words"], x=[x], y=[y], words=[words], style=[style], align=[align], right_px=[0], down_px=[down])
+    _add(made["words"], x=[x], y=[y], words=[words], style=[style], align=[align], right_px=[right], down_px=[down])
 
 
 def _add(columns: Columns, **more: list[Any] | NDArray[Any]) -> None:

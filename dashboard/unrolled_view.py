@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import panel as pn
@@ -12,13 +13,18 @@ from bokeh.document import without_document_lock
 from core.errors import TrackmapperError
 from core.models import Assignment, ImageFrame, Recording, Sorting
 from core.same_probe import ShankPlace, place_of, reverse_shanks, shank_places
+from core.slots import recording_day
 from core.subjects.units import StreamUnits
+from core.suggestions.candidates import Candidate, other_probes, other_tracks
+from core.suggestions.door import WeighedMouse, weigh_mouse
 from core.unrolled import Unrolled, describe, drawn_scale, unroll
 from dashboard import text
+from dashboard.candidates_view import CandidateCards, Drawable, drawable
 from dashboard.edits import Row
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
+from dashboard.unrolled_columns import Column, column_of, columns_of
 from dashboard.unrolled_plots import (
     HEIGHT,
     LEAST_WIDTH,
@@ -35,6 +41,12 @@ ReadUnits = Callable[[Sorting, str], Awaitable[StreamUnits]]
 Raises:
     PlatformError: they cannot be read now.
 """
+
+
+Stream = tuple[Sorting, str]
+"""A stream of a sorting by its token."""
+ROW, PROBES, TRACKS = "row", "probes", "tracks"
+MODES = {"This assignment": ROW, "Other probes for this track": PROBES, "Other tracks for this probe": TRACKS}
 
 
 class UnrolledView:
@@ -58,6 +70,18 @@ class UnrolledView:
         self.facts = text.pane(Markup(""), [CSS], min_width=240, margin=(0, 10))
         self.reverse = pmui.Button(label="Reverse the shank order", size="small", variant="outlined", margin=(4, 3))
         self.reverse.on_click(lambda _: self.reverse_order())
+        self.compare = pmui.RadioButtonGroup(
+            options=MODES,
+            value=ROW,
+            label="",
+            size="small",
+            margin=(4, 10),
+            sx={"& .MuiToggleButton-root": {"textTransform": "none", "whiteSpace": "nowrap"}},
+        )
+        self.compare.param.watch(lambda _: self.draw(), "value")
+        self.cards = CandidateCards(self.use)
+        self._weighed: tuple[Opened, WeighedMouse | None] | None = None
+        self._weighing: Opened | None = None
         self.view = pn.Column(visible=False, sizing_mode="stretch_width", margin=0)
         session.param.watch(lambda *_: self.plan_drawing(), ["opened", "rows", "row"])
 
@@ -80,8 +104,12 @@ class UnrolledView:
         if row.id != self._shown:
             self._failed.clear()
             self._shown = row.id
+        self.view.visible = True
+        if self.compare.value != ROW:
+            self._draw_candidates(opened, row)
+            return
         recording, sorting, places = _chosen(opened, row.assignment)
-        wanted = [] if sorting is None else [(sorting.asset.id, place.stream) for place in places]
+        wanted = [] if sorting is None else [(sorting, place.stream) for place in places]
         unrolled = unroll(
             row.assignment,
             [each.assignment for each in self._session.rows],
@@ -89,14 +117,102 @@ class UnrolledView:
             opened.frame,
             recording=recording,
             sorting=sorting,
-            units={key[1]: self._units[key] for key in wanted if key in self._units},
+            units=self._known_units(wanted),
             scale=self._drawn_scale(opened),
+            atlas=opened.atlas,
+            tissue=opened.tissue,
         )
-        missing = [key[1] for key in wanted if key not in self._units and key not in self._failed]
-        waits = bool(missing) and sorting is not None and self._read(sorting, missing)
-        self._show(row.assignment, recording, unrolled, waits=waits)
+        self._show(row.assignment, recording, unrolled, waits=self._read(wanted))
         self.reverse.disabled = len(_held(self._members(row), places)) < 2
-        self.view.visible = True
+
+    def _draw_candidates(self, opened: Opened, row: Row) -> None:
+        """Show what else the row's track, or its probe's, could be."""
+        tracks = self.compare.value == TRACKS
+        if self._plots is None:
+            self._build()
+        name = (row.assignment.stream or "no stream") if tracks else row.assignment.track
+        heading = tag("h2", "Tracks for one probe" if tracks else "Probes for one track")
+        text.show(self.title, tag("div", heading, tag("span", name, cls="dim"), cls="row"))
+        self._plane.visible = self.reverse.visible = self.facts.visible = False
+        self.cards.view.visible = True
+        mouse = self._weighed_mouse(opened)
+        found = () if mouse is None else (other_tracks if tracks else other_probes)(mouse, row.assignment)
+        shown = [drawable(opened, each) for each in found]
+        wanted = [(each.sorting, place.stream) for each in shown if each.sorting for place in each.places]
+        columns = [self._column(opened, each, tracks=tracks) for each in shown]
+        drawn = [column for column in columns if column is not None]
+        if drawn and self._plots is not None:
+            self._plots[0].show(drawn, opened.colors)
+            self._along.param.update(max_width=MOST_WIDTH, min_width=540)
+        self._along.visible = bool(drawn)
+        waits = self._read(wanted)
+        self.cards.show(found, opened.colors, tracks=tracks)
+        self.cards.say(self._comparison(opened, found, waits=waits))
+
+    def _column(self, opened: Opened, shown: Drawable, *, tracks: bool) -> Column | None:
+        wanted = [(shown.sorting, place.stream) for place in shown.places if shown.sorting]
+        unrolled = unroll(
+            shown.assignment,
+            [shown.assignment],
+            opened.state,
+            opened.frame,
+            recording=shown.recording,
+            sorting=shown.sorting,
+            units=self._known_units(wanted),
+            scale=self._drawn_scale(opened),
+            atlas=opened.atlas,
+            tissue=opened.tissue,
+        )
+        each = shown.candidate
+        day = "score" if tracks or shown.recording is None else recording_day(shown.recording)[5:]
+        head = each.assignment.track if tracks else each.assignment.stream
+        return unrolled and column_of(unrolled, head, f"{day} · {each.score:.1f}", chosen=each.is_own)
+
+    def _comparison(self, opened: Opened, found: Sequence[Candidate], *, waits: bool) -> str:
+        if self._weighed is None or self._weighed[0] is not opened:
+            return "Every track is being held against every probe."
+        if not found and self.compare.value == TRACKS:
+            return "The row names no probe yet: choose its recording and stream, or look at other probes."
+        if not found:
+            return "No probe of this mouse is known."
+        told = ["Scores are logarithms of odds; 0 stands for none of the probes.", *self._failed.values()]
+        return " ".join([*told, "Units are being read."] if waits else told)
+
+    def _weighed_mouse(self, opened: Opened) -> WeighedMouse | None:
+        """Every track held against every probe; None until that is done, beside the page."""
+        if self._weighed is not None and self._weighed[0] is opened:
+            return self._weighed[1]
+        doc = pn.state.curdoc
+        if opened.subject is None or not opened.whole:
+            self._weighed = (opened, None)
+        elif doc is not None and self._weighing is not opened:
+            self._weighing = opened
+
+            @without_document_lock  # the page answers meanwhile
+            async def weigh() -> None:
+                await self.weigh(opened)
+                doc.add_next_tick_callback(self.draw)
+
+            doc.add_next_tick_callback(weigh)
+        return None
+
+    async def weigh(self, opened: Opened) -> None:
+        """Hold every track of a state against every probe of its mouse."""
+        if opened.subject is not None:
+            mouse = await asyncio.to_thread(weigh_mouse, opened.state, opened.subject, atlas=opened.atlas)
+            self._weighed = (opened, mouse)
+
+    def use(self, candidate: Candidate) -> None:
+        """Map as a candidate says: one change, and the row that had the place gets the other's."""
+        mine = candidate.assignment
+        rows = [row for row in self._session.rows if row.assignment.track == mine.track]
+        shown = self._session.find(self._session.row)
+        row = shown if shown in rows else next(iter(rows), None)
+        if row is None:
+            text.notify("warning", f"No row has the track {mine.track}. Add a row for it first.")
+            return
+        self._session.give_place(row.id, mine)
+        self._session.select_row(row.id)
 
     def _show(self, row: Assignment, recording: Recording | None, unrolled: Unrolled | None, *, waits: bool) -> None:
         opened = self._session.opened
@@ -113,11 +229,12 @@ class UnrolledView:
         if self._plots is None:
             self._build()
         if unrolled is None or opened is None or self._plots is None:
-            self._along.visible = self._plane.visible = self.reverse.visible = False
+            self._along.visible = self._plane.visible = self.reverse.visible = self.cards.view.visible = False
+            self.facts.visible = True
             text.show(self.facts, tag("p", "The points of this track make no line, so nothing can be placed along it."))
             return
         along, plane = self._plots
-        along.show(unrolled, opened.colors)
+        along.show(columns_of(unrolled), opened.colors)
         widest = WIDTH_OF_SHANKS.get(len(unrolled.shanks), MOST_WIDTH)
         self._along.param.update(max_width=widest, min_width=LEAST_WIDTH if widest < MOST_WIDTH else 540)
         if unrolled.plane is not None:
@@ -125,6 +242,7 @@ class UnrolledView:
         self._plane.visible = unrolled.plane is not None
         self.reverse.visible = len(unrolled.shanks) > 1
         self._along.visible = True
+        self.facts.visible, self.cards.view.visible = True, False
         told = [tag("li", words) for words in (*describe(unrolled), *self._failed.values())]
         if waits:
             told.append(tag("li", "The units are being read.", cls="dim"))
@@ -141,24 +259,34 @@ class UnrolledView:
         )
         self._plane = pn.pane.Bokeh(self._plots[1].figure, height=HEIGHT, width=PLANE_WIDTH, sizing_mode="fixed")
         self.view[:] = [
-            pn.Row(self.title, self.reverse, sizing_mode="stretch_width", margin=0),
-            pn.Row(self._along, self._plane, self.facts, sizing_mode="stretch_width", margin=0),
+            pn.FlexBox(self.title, self.compare, self.reverse, align_items="center", sizing_mode="stretch_width"),
+            pn.Row(self._along, self._plane, self.facts, self.cards.view, sizing_mode="stretch_width", margin=0),
             text.pane(_KEY, [CSS], margin=(0, 10)),
         ]
 
     # --- units ------------------------------------------------------------------------------------
 
-    def _read(self, sorting: Sorting, tokens: list[str]) -> bool:
-        """Read units beside the page; False where that cannot be."""
+    def _known_units(self, wanted: Sequence[Stream]) -> dict[str, StreamUnits]:
+        """By stream, what has been read; the streams are of one sorting."""
+        keys = {stream: (sorting.asset.id, stream) for sorting, stream in wanted}
+        return {stream: self._units[key] for stream, key in keys.items() if key in self._units}
+
+    def _read(self, wanted: Sequence[Stream]) -> bool:
+        """Read the units that are not known yet beside the page; whether there are any to wait for."""
+        missing = {
+            key: (sorting, stream)
+            for sorting, stream in wanted
+            if (key := (sorting.asset.id, stream)) not in self._units and key not in self._failed
+        }
         doc = pn.state.curdoc
-        if self._read_units is None or doc is None:
+        if not missing or self._read_units is None or doc is None:
             return False
         if not self._reading:
 
             @without_document_lock  # the page answers meanwhile
             async def read() -> None:
                 try:
-                    await self.read(sorting, tokens)
+                    await self.read(tuple(missing.values()))
                 finally:
                     self._reading = False
                 # What was selected meanwhile is drawn, and read, by the same call.
@@ -168,15 +296,15 @@ class UnrolledView:
             doc.add_next_tick_callback(read)
         return True
 
-    async def read(self, sorting: Sorting, tokens: list[str]) -> None:
-        """Read the units of some streams of a sorting; what cannot be read is told until another row is selected."""
+    async def read(self, wanted: Sequence[Stream]) -> None:
+        """Read the units of some streams; what cannot be read is told until another row is selected."""
         assert self._read_units is not None
-        for token in tokens:
-            key = (sorting.asset.id, token)
+        for sorting, stream in wanted:
+            key = (sorting.asset.id, stream)
             try:
-                self._units[key] = await self._read_units(sorting, token)
+                self._units[key] = await self._read_units(sorting, stream)
             except TrackmapperError as error:
-                self._failed[key] = f"The units of {token} could not be read. {error}"
+                self._failed[key] = f"The units of {stream} could not be read. {error}"
 
     # --- shanks -----------------------------------------------------------------------------------
 
@@ -217,9 +345,9 @@ class UnrolledView:
 
 _KEY = tag(
     "p",
-    "● contact in the brain, △ contact above the surface · ▮ units that pass quality control ▯ other units, by 0.1 mm "
-    "· shaded: above the surface (the upper end of the track). Contacts and units are placed from the tip, with the "
-    "lowest row of electrodes 200 um above it.",
+    "● contact in the brain, △ contact above the surface or outside the tissue · ▮ units that pass quality control "
+    "▯ other units, by 0.1 mm · shaded: above the surface (the upper end of the track) · ◈ nearest to the target. "
+    "Contacts and units are placed from the tip, with the lowest row of electrodes 200 um above it.",
     cls="dim",
 )
 

@@ -38,6 +38,19 @@ def test_a_row_shows_its_contacts_and_the_shanks_turn_round_and_back(tmp_path):
         expect(cell(page, "shank", first)).to_have_text("1 of 4")
         expect(cell(page, "shank", last)).to_have_text("4 of 4")
 
+        # what else it could be, one press to take it, one to take that back
+        page.get_by_role("button", name="Other tracks for this probe").click()
+        expect(page.get_by_text("Scores are logarithms of odds")).to_be_visible()
+        expect(page.get_by_text("one of 4 parallel tracks").first).to_be_visible()
+        page.get_by_role("button", name="Use this").first.click()
+        expect(cell(page, "shank", first)).not_to_have_text("1 of 4")
+        page.get_by_role("button", name="Undo", exact=True).click()
+        expect(cell(page, "shank", first)).to_have_text("1 of 4")
+        page.get_by_role("button", name="Other probes for this track").click()
+        expect(page.get_by_role("heading", name="Probes for one track")).to_be_visible()
+        expect(page.get_by_text("behind the best").first).to_be_visible()
+        page.get_by_role("button", name="This assignment").click()
+
         # likely, not certain: nothing was filled in for it
         cell(page, "track", names.index("641_MD")).click()
         expect(page.get_by_text("641_MD on no stream")).to_be_visible()

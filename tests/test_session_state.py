@@ -249,3 +249,32 @@ def test_colors_are_one_per_track_and_can_be_told_apart():
     assert len(set(colors.values())) == len(colors)
     assert colors["white"] != "#ffffff", "cannot be read on a white page"
     assert track_colors(replace(state, stem="other")) == colors
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_place_that_changes_hands_is_held_by_as_many_rows_as_before(data):
+    place = st.sampled_from([("", "", None), ("r", "A", None), ("r", "B", 0), ("r", "B", 1), ("s", "A", None)])
+    rows = tuple(
+        edits.Row(
+            f"r{i}", Assignment(f"t{i}", recording, "", stream, shank, include=data.draw(st.booleans()), note=f"{i}")
+        )
+        for i, (recording, stream, shank) in enumerate(data.draw(st.lists(place, min_size=1, max_size=6)))
+    )
+    taker = data.draw(st.sampled_from([*rows, edits.Row("gone", Assignment("gone"))])).id
+    recording, stream, shank = data.draw(place.filter(lambda each: bool(each[0])))
+    after = edits.give_place(rows, taker, Assignment("other", recording, "", stream, shank))
+    kept = [(row.id, row.assignment.track, row.assignment.include, row.assignment.note) for row in rows]
+    assert [(row.id, row.assignment.track, row.assignment.include, row.assignment.note) for row in after] == kept
+    if taker == "gone":
+        assert after == rows
+        return
+    held = [
+        row
+        for row in after
+        if (row.assignment.recording, row.assignment.stream, row.assignment.shank) == (recording, stream, shank)
+    ]
+    assert taker in {row.id for row in held}
+    former = next(row.assignment for row in rows if row.id == taker)
+    if (former.recording, former.stream, former.shank) != (recording, stream, shank):
+        assert [row.id for row in held if row.assignment.include and row.id != taker] == []

@@ -7,14 +7,17 @@ from dataclasses import replace
 import builders as b
 import numpy as np
 import pytest
+import truth_mice
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_checks_geometry import atlas_of
 
 from core.contacts import RecordedContact
 from core.models import Assignment
 from core.same_probe import place_of, reverse_shanks, shank_places
 from core.subjects.units import WHOLE, StreamUnits
 from core.targets import Target
+from core.tissue import Tissue
 from core.unrolled import depth_bins, depth_um, describe, drawn_scale, unroll
 
 FRAME = b.frame()
@@ -46,11 +49,15 @@ def row(track: str, shank: int | None = None, stream: str = "ProbeB", **more: ob
     return replace(Assignment(track, b.DAY1, b.SORT1, stream, shank), **more)  # type: ignore[arg-type]
 
 
-def look(*rows: Assignment, layers, at: int = 0, of: object = None, streams=None, known=None, targets=(), scale=1.0):
+def look(
+    *rows: Assignment, layers, at: int = 0, of: object = None, streams=None, known=None, targets=(), scale=1.0, **more
+):
     sorting = b.sorting(b.SORT1, *(streams or (b.stream("ProbeB", 0, 1, 2, 3),)))
     recording = b.recording(b.DAY1, sorting, probes=(of,) if of else (), targets=tuple(targets))
     state = b.make_state(*layers)
-    made = unroll(rows[at], rows, state, FRAME, recording=recording, sorting=sorting, units=known or {}, scale=scale)
+    made = unroll(
+        rows[at], rows, state, FRAME, recording=recording, sorting=sorting, units=known or {}, scale=scale, **more
+    )
     assert made is not None
     return made
 
@@ -211,3 +218,38 @@ def test_reversing_a_quad_base_probe_swaps_its_streams():
     rows = [row("a", stream="45883-1"), row("b", stream="45883-4"), row("c", stream="46110")]
     assert [place_of(each, places) is None for each in rows] == [False, False, True]
     assert [each.stream for each in reverse_shanks(rows, places)] == ["45883-4", "45883-1", "46110"]
+
+
+def test_contacts_where_the_image_shows_no_tissue_are_told_apart_from_those_above_the_track():
+    def seen(tissue: bool, frame=FRAME):
+        blocks = Tissue(np.full((1, 1, 1), tissue), frame, (1e5, 1e5, 1e5))
+        of = probe(*contacts(0, 0.0, 1000.0, 3000.0), name="ProbeA", count=1)
+        found = look(
+            row("one", None, "ProbeA"), layers=[straight("one")], of=of, streams=(b.stream("ProbeA"),), tissue=blocks
+        )
+        return found.shanks[0], " ".join(describe(found))
+
+    shank, said = seen(tissue=False)
+    assert shank.outside.tolist() == [True, True, True]
+    assert shank.above.tolist() == [False, False, True]
+    assert "1 of 3 contacts lie above the surface" in said
+    assert "2 of 3 contacts lie where the image shows no tissue." in said
+    shank, said = seen(tissue=True)
+    assert shank.outside.tolist() == [False, False, True]
+    assert "no tissue" not in said
+    shank, said = seen(tissue=False, frame=replace(FRAME, scale_level0_um_xyz=(2.0, 2.0, 2.0)))
+    assert shank.no_tissue is None, "the tissue of another image tells nothing of this one"
+
+
+def test_the_target_is_told_by_where_the_atlas_puts_it_and_else_why_not():
+    target = Target("ProbeA", "VISp", ccf_um_mlapdv=(7000.0, 7000.0, 2000.0))
+    rows = (row("one", None, "ProbeA"),)
+    plain = {"layers": [straight("one")], "streams": (b.stream("ProbeA"),), "targets": [target]}
+    found = look(*rows, **plain)
+    assert found.target is not None
+    assert "the registration of this brain is not at hand" in describe(found)[-1]
+    found = look(*rows, **plain, atlas=atlas_of(truth_mice.make_mouse(0)))
+    assert found.target is not None
+    assert found.target.depth_um is not None
+    said = next(words for words in describe(found) if words.startswith("Target VISp lies "))
+    assert f"{found.target.distance_um / 1000.0:.2f} mm beside the line" in said

@@ -15,7 +15,7 @@ from core.contacts import RecordedContact
 from core.errors import UnavailableError
 from core.subjects.units import StreamUnits
 from dashboard.state import Session
-from dashboard.unrolled_view import UnrolledView
+from dashboard.unrolled_view import PROBES, ROW, TRACKS, UnrolledView
 
 HEIGHTS_UM = np.array([100.0, 900.0, 950.0])
 
@@ -114,11 +114,11 @@ def test_units_are_read_once_and_what_fails_is_told(mapped):
     mapped.select_row(mapped.rows[1].id)
     made = shown(mapped, read_units=read)
     sorting = mapped.opened.subject.recordings[0].sortings[0]
-    asyncio.run(made.read(sorting, ["ProbeB"]))
+    asyncio.run(made.read([(sorting, "ProbeB")]))
     made.draw()
     assert "The units of ProbeB could not be read. It is being repaired." in str(made.facts.object)
     assert glyphs(made, "bars")["left"] == []
-    asyncio.run(made.read(sorting, ["ProbeB"]))
+    asyncio.run(made.read([(sorting, "ProbeB")]))
     made.draw()
     assert "2 units, 1 of which pass quality control" in str(made.facts.object)
     assert sorted(glyphs(made, "bars")["units"]) == ["1 do not pass", "1 pass", "1 pass"]
@@ -138,3 +138,94 @@ def test_a_track_that_is_no_line_or_has_no_stream_says_so():
         made.draw()
         assert words in str(made.facts.object)
         assert made._along.visible == drawn
+
+
+# --- candidates beside each other -----------------------------------------------------------------
+
+
+def compared(view: Session, mode: str) -> UnrolledView:
+    made = shown(view)
+    asyncio.run(made.weigh(view.opened))
+    made.compare.value = mode
+    return made
+
+
+def cards(made: UnrolledView) -> list[str]:
+    return [str(words.object) for words, card in zip(made.cards._words, made.cards._cards, strict=True) if card.visible]
+
+
+def test_other_probes_of_a_track_stand_beside_each_other_with_their_scores():
+    view = session("A_1107", "B1_shank2", subject=with_contacts())
+    view.select_row(view.rows[0].id)
+    made = compared(view, PROBES)
+    assert made.view.visible
+    told = cards(made)
+    assert len(told) > 1
+    assert "ProbeA of 2024-11-07" in told[0]
+    assert "its name says so" in told[0]
+    assert "behind the best" in told[1]
+    words = glyphs(made, "words")["words"]
+    assert "ProbeA" in words
+    assert any(word.startswith("11-07 · ") for word in words)
+    assert set(glyphs(made, "tracks")["color"]) == {view.opened.colors["A_1107"]}
+    assert all(each.label == "Use this" for each in made.cards.buttons[: len(told)])
+    made.compare.value = ROW
+    assert not made.cards.view.visible
+    assert made.facts.visible
+
+
+def test_to_use_a_candidate_is_one_change_and_nobody_loses_a_place():
+    view = session("A_1107", "B1_shank2", subject=with_contacts())
+    one, two = (row.id for row in view.rows)
+    choose(view, one, recording="2024-11-07 10:00", stream="ProbeB", shank="2 of 4")
+    choose(view, two, recording="2024-11-07 10:00", stream="ProbeA")
+    before = view.rows
+    view.edit(one, "note", "mine")
+    view.select_row(one)
+    made = compared(view, PROBES)
+    at = next(i for i, words in enumerate(cards(made)) if "ProbeA of 2024-11-07" in words)
+    made.cards._press(at, None)
+    places = {row.assignment.track: (row.assignment.stream, row.assignment.shank) for row in view.rows}
+    assert places == {"A_1107": ("ProbeA", None), "B1_shank2": ("ProbeB", 1)}
+    assert view.find(one).assignment.note == "mine"
+    made.draw()
+    assert made.cards.buttons[at].disabled
+    view.undo()
+    view.undo()
+    assert view.rows == before
+
+
+def test_other_tracks_of_a_probe_and_what_is_said_where_there_is_none():
+    view = session("A_1107", "B1_shank2", subject=with_contacts())
+    one, two = (row.id for row in view.rows)
+    view.select_row(one)
+    made = compared(view, TRACKS)
+    assert "The row names no probe yet" in str(made.cards.note.object)
+    assert not made._along.visible
+    choose(view, one, recording="2024-11-07 10:00", stream="ProbeB", shank="2 of 4")
+    made.draw()
+    told = cards(made)
+    assert ["B1_shank2" in told[0], "A_1107" in told[1]] == [True, True]
+    assert [button.label for button in made.cards.buttons[:2]] == ["Use this", "Mapped"]
+    made.cards._press(0, None)
+    assert view.find(two).assignment.stream == "ProbeB"
+    assert view.find(one).assignment.recording == "", "it had nothing to give in return"
+    assert view.row == two
+
+
+def test_a_track_of_any_name_is_text_on_a_card():
+    name = "<img src=x onerror=alert(1)>"
+    view = session(name, subject=with_contacts())
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    view.select_row(view.rows[0].id)
+    made = compared(view, TRACKS)
+    assert "<img" not in cards(made)[0]
+    assert not [words for words in glyphs(made, "words")["words"] if "<" in words]
+
+
+def test_without_a_mouse_nothing_is_compared():
+    view = session("one")
+    view.opened = replace(view.opened, subject=None)
+    view.select_row(view.rows[0].id)
+    made = compared(view, PROBES)
+    assert "No probe of this mouse is known" in str(made.cards.note.object)
