@@ -158,7 +158,8 @@ class LaunchView:
         self._planned = True
         options = self.form.values() | chosen.parameters
         words = summary(plan, self.rows, self._of(Severity.WARNING), options, self._user, self._context.costs)
-        text.show(self.summary, words)
+        unseen = "The brain's image has not been read, so no track is held against its tissue (T8)."
+        text.show(self.summary, words if self._session.sees_tissue else join([words, tag("p", unseen, cls="dim")]))
 
     async def _open(self, _event: Event) -> None:
         opened = self._session.opened

@@ -129,6 +129,11 @@ class Session(param.Parameterized):
             if self.opened is not None:
                 self.checked = self._checked(self.opened, self.rows)
 
+    @property
+    def sees_tissue(self) -> bool:
+        """Whether tracks are held against the tissue of the brain's image."""
+        return self._tissue is not None
+
     def new_row(self, assignment: Assignment) -> Row:
         """A row with an id that no row of this session has."""
         taken = {row.id for row in self.rows}

@@ -29,6 +29,7 @@ from core.platforms.base import Health, HealthKind
 from core.platforms.local import LocalLibrary
 from core.sample import Sizes, write_sample
 from core.settings import Settings
+from core.tissue import Tissue
 from dashboard import edits, header, opening, page, source_view, text, track_lines
 from dashboard.context import Context
 from dashboard.health import SeenHealth, WorkerSeen
@@ -435,6 +436,18 @@ def mapped(shared) -> tuple[Session, LaunchView, list[str]]:
         launched.append(job_id)
 
     return view, LaunchView(shared, view, "ana", note), launched
+
+
+def test_the_dialog_says_when_no_track_is_held_against_the_tissue(shared):
+    view, launch, _ = mapped(shared)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    asyncio.run(launch._open(None))
+    assert "not been read" in str(launch.summary.object)
+    frame = view.opened.frame
+    shape = tuple(size // 64 for size in frame.shape_level0_zyx)
+    view.see(Tissue(np.ones(shape, np.bool_), frame, (64.0, 64.0, 64.0)))
+    assert launch.dialog.open
+    assert "not been read" not in str(launch.summary.object)
 
 
 def confirm_all(launch: LaunchView) -> None:
