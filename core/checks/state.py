@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from core.checks.index import CheckIndex, RowPlace, nearest
 from core.models import AnnotationLayer, LayerKind, Problem, Severity
@@ -74,9 +75,15 @@ def _layer(index: CheckIndex, layers: list[AnnotationLayer], place: RowPlace) ->
     yield from _scale(index, layer, place)
 
 
+@lru_cache(maxsize=512)
+def _places(layer: AnnotationLayer) -> int:
+    """Points in different places. Editing a mapping moves none, so they are counted once."""
+    return len(set(map(tuple, layer.points.tolist())))
+
+
 def _point_count(index: CheckIndex, layer: AnnotationLayer, place: RowPlace) -> Iterator[Problem]:
     """Points in different places count: a line needs two of them."""
-    count = len(set(map(tuple, layer.points.tolist())))
+    count = _places(layer)
     few, many = index.limits.few_points, index.limits.many_points
     if count < few:
         too_few = count < FEWEST_POINTS

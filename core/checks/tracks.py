@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from core.checks.thresholds import Thresholds
 from core.models import AnnotationLayer, ImageFrame, Problem
 from core.rules import problem
 
+_REMEMBERED = 512
 MOST_PAIRS = 50
 """Coinciding pairs that are listed per recording."""
 _SAMPLES = np.linspace(0.0, 1.0, 8)
@@ -24,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lines:
-    """Straight lines through n tracks, computed for all of them at once."""
+    """Straight lines through n tracks."""
 
     names: tuple[str, ...]
     ends_um_zyx: Floats
@@ -43,12 +45,13 @@ class _Lines:
 
 def check_tracks(index: CheckIndex) -> Iterator[Problem]:
     """Every problem of the mapped tracks' geometry."""
-    clouds = _gather([index.layers[name][0] for name in index.by_track if name in index.layers], index.frame)
-    if clouds is None:
+    mapped = [index.layers[name][0] for name in index.by_track if name in index.layers]
+    measured = [each for layer in mapped if (each := _measure(layer, index.frame)) is not None]
+    if not measured:
         return
     if index.frame is not None:
-        yield from _outside(index, clouds, index.frame)
-    lines = _fit(clouds)
+        yield from _outside(index, measured, index.frame)
+    lines = _joined([each.lines for each in measured])
     for i in np.flatnonzero(_odd_shape(lines, index.limits)):
         yield from _shape(index, lines, int(i))
     if index.frame is not None:
@@ -58,102 +61,82 @@ def check_tracks(index: CheckIndex) -> Iterator[Problem]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Clouds:
-    """The points of n tracks one after the other."""
+class _Measured:
+    """One track. Editing a mapping moves no point, so each is measured once and remembered."""
 
-    names: tuple[str, ...]
-    counts: NDArray[np.intp]
-    """(n,) points of each track, at least one."""
-    starts: NDArray[np.intp]
-    owner: NDArray[np.intp]
-    """(points,) track of each point."""
-    points_level0_zyx: Floats
-    scale_um_zyx: Floats
-    """(n, 3) voxel of each track; NaN where unknown."""
+    name: str
+    count: int
+    outside: int
+    """Points outside the image."""
+    first_outside_zyx: tuple[float, ...]
+    lines: _Lines
+    """One line; none without two points or a scale."""
 
 
-def _gather(layers: list[AnnotationLayer], frame: ImageFrame | None) -> _Clouds | None:
-    names, points, scales = [], [], []
-    for layer in layers:
-        own = layer.points_level0_zyx
-        if len(own):
-            scale = frame.scale_level0_um_xyz if frame else [layer.scale_um(axis) or np.nan for axis in "xyz"]
-            names.append(layer.name)
-            points.append(own)
-            scales.append(scale[::-1])
-    if not names:
+@lru_cache(maxsize=_REMEMBERED)
+def _measure(layer: AnnotationLayer, frame: ImageFrame | None) -> _Measured | None:
+    points = layer.points_level0_zyx
+    if not len(points):
         return None
-    counts = np.array([len(each) for each in points])
-    return _Clouds(
-        names=tuple(names),
-        counts=counts,
-        starts=np.cumsum(counts) - counts,
-        owner=np.repeat(np.arange(len(names)), counts),
-        points_level0_zyx=np.concatenate(points),
-        scale_um_zyx=np.array(scales, dtype=np.float64),
-    )
+    scale = frame.scale_level0_um_xyz if frame else [layer.scale_um(axis) or np.nan for axis in "xyz"]
+    out = np.zeros(len(points), dtype=bool)
+    if frame is not None and min(frame.shape_level0_zyx) > 0:
+        shape = np.asarray(frame.shape_level0_zyx, dtype=np.float64)
+        out = ((points < -0.5) | (points > shape - 0.5)).any(axis=1)
+    first = tuple(points[int(out.argmax())].tolist()) if out.any() else ()
+    return _Measured(layer.name, len(points), int(out.sum()), first, _fit(layer.name, points, np.array(scale[::-1])))
 
 
 # --- in the image -------------------------------------------------------------------------------
 
 
-def _outside(index: CheckIndex, clouds: _Clouds, frame: ImageFrame) -> Iterator[Problem]:
-    shape = np.asarray(frame.shape_level0_zyx, dtype=np.float64)
-    if shape.min() <= 0:
-        return
-    points = clouds.points_level0_zyx
-    out = ((points < -0.5) | (points > shape - 0.5)).any(axis=1)
-    tracks, firsts, outside = np.unique(clouds.owner[out], return_index=True, return_counts=True)
-    for i, (z, y, x), count in zip(tracks, points[out][firsts], outside, strict=True):
-        name = clouds.names[i]
-        yield problem(
-            "T8",
-            f"{count} of {clouds.counts[i]} points lie outside the image, e.g. x {x:.0f}, y {y:.0f}, z {z:.0f}.",
-            measured=int(count),
-            threshold="x {2:.0f}, y {1:.0f}, z {0:.0f}".format(*shape),
-            **index.at(index.by_track[name][0]),
-        )
+def _outside(index: CheckIndex, measured: list[_Measured], frame: ImageFrame) -> Iterator[Problem]:
+    for each in measured:
+        if each.outside:
+            z, y, x = each.first_outside_zyx
+            yield problem(
+                "T8",
+                f"{each.outside} of {each.count} points lie outside the image, e.g. x {x:.0f}, y {y:.0f}, z {z:.0f}.",
+                measured=each.outside,
+                threshold="x {2:.0f}, y {1:.0f}, z {0:.0f}".format(*map(float, frame.shape_level0_zyx)),
+                **index.at(index.by_track[each.name][0]),
+            )
 
 
 # --- lines --------------------------------------------------------------------------------------
 
 
-def _fit(clouds: _Clouds) -> _Lines:
-    """Straight lines through the tracks that have two points and a scale."""
-    usable = (clouds.counts >= 2) & np.isfinite(clouds.scale_um_zyx).all(axis=1)
-    counts = clouds.counts[usable]
-    starts, lasts = np.cumsum(counts) - counts, np.cumsum(counts) - 1
-    owner = np.repeat(np.arange(len(counts)), counts)
-    names = tuple(name for name, use in zip(clouds.names, usable, strict=True) if use)
-    points = (clouds.points_level0_zyx * clouds.scale_um_zyx[clouds.owner])[usable[clouds.owner]]
-    if not names:
+def _fit(name: str, points_level0_zyx: Floats, scale_um_zyx: Floats) -> _Lines:
+    """The straight line through a track; none when it has one point or no scale."""
+    if len(points_level0_zyx) < 2 or not np.isfinite(scale_um_zyx).all():
         none = np.empty(0)
-        return _Lines(names, np.empty((0, 2, 3)), none, none, none, none, np.empty((0, 3)), np.empty((0, 3)))
-    centres = np.add.reduceat(points, starts) / counts[:, None]
-    offsets = points - centres[owner]
-    spread = np.add.reduceat(offsets[:, :, None] * offsets[:, None, :], starts)
-    directions = np.linalg.eigh(spread)[1][:, :, 2]
+        return _Lines((), np.empty((0, 2, 3)), none, none, none, none, np.empty((0, 3)), np.empty((0, 3)))
+    points = points_level0_zyx * scale_um_zyx
+    centre = points.mean(axis=0)
+    offsets = points - centre
+    direction = np.linalg.eigh(offsets.T @ offsets)[1][:, 2]
     # One sense for all, so that tracks drawn in opposite order can be compared.
-    largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
-    directions = directions * np.where(largest < 0, -1.0, 1.0)
-    along = (offsets * directions[owner]).sum(axis=1)
-    residual = np.linalg.norm(offsets - along[:, None] * directions[owner], axis=1)
-    low, high = np.minimum.reduceat(along, starts), np.maximum.reduceat(along, starts)
-    sense = np.where(along[lasts] < along[starts], -1.0, 1.0)
-    inner = np.ones(len(points), dtype=bool)
-    inner[starts] = False
-    steps = np.diff(along, prepend=along[0])
-    in_order = along[np.lexsort((along, owner))]
-    gaps = np.diff(in_order, prepend=in_order[0])
+    direction = direction * (-1.0 if direction[np.abs(direction).argmax()] < 0 else 1.0)
+    along = offsets @ direction
+    low, high = float(along.min()), float(along.max())
+    sense = -1.0 if along[-1] < along[0] else 1.0
     return _Lines(
-        names=names,
-        ends_um_zyx=centres[:, None, :] + np.stack([low, high], axis=1)[:, :, None] * directions[:, None, :],
-        residual_um=np.maximum.reduceat(residual, starts),
-        length_um=high - low,
-        backstep_um=np.maximum.reduceat(np.where(inner, -steps * sense[owner], 0.0), starts),
-        gap_um=np.maximum.reduceat(np.where(inner, gaps, 0.0), starts),
-        first_um_zyx=points[starts],
-        last_um_zyx=points[lasts],
+        names=(name,),
+        ends_um_zyx=(centre + np.array([[low], [high]]) * direction)[None],
+        residual_um=np.array([np.linalg.norm(offsets - along[:, None] * direction, axis=1).max()]),
+        length_um=np.array([high - low]),
+        backstep_um=np.array([max(0.0, float((-np.diff(along) * sense).max()))]),
+        gap_um=np.array([np.diff(np.sort(along)).max()]),
+        first_um_zyx=points[:1],
+        last_um_zyx=points[-1:],
+    )
+
+
+def _joined(lines: list[_Lines]) -> _Lines:
+    arrays = (field.name for field in fields(_Lines) if field.name != "names")
+    return _Lines(
+        names=tuple(name for each in lines for name in each.names),
+        **{name: np.concatenate([getattr(each, name) for each in lines]) for name in arrays},
     )
 
 
