@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from core.unrolled import DepthBins, ShankPlane, Unrolled, UnrolledShank, depth_bins
 from core.unrolled_target import TargetOnTrack
 from dashboard.edits import shank_label
+from dashboard.plain_figures import quieten
 from dashboard.text import label
 from dashboard.theme import GREY
 from dashboard.unrolled_columns import Column
@@ -137,17 +138,7 @@ def _plain_figure(depth: str) -> figure:
         height=HEIGHT, sizing_mode="stretch_width", toolbar_location=None, tools="", x_range=Range1d(start=0, end=1),
         y_range=Range1d(start=1, end=0), y_axis_label=depth,
     )  # fmt: skip
-    # colours that can be read on the light and on the dark page, so that the theme switch needs no redraw
-    made.background_fill_alpha = made.border_fill_alpha = 0
-    made.outline_line_color = None
-    made.grid.grid_line_color = GREY
-    made.grid.grid_line_alpha = 0.2
-    for axis in made.axis:
-        axis.axis_line_color = axis.major_tick_line_color = axis.axis_label_text_color = GREY
-        axis.major_label_text_color = GREY
-        axis.axis_label_text_font_style = "normal"
-        axis.axis_label_text_font_size = axis.major_label_text_font_size = "11px"
-        axis.minor_tick_line_color = None
+    quieten(made)
     return made
 
 

@@ -56,7 +56,7 @@ class Page:
             self.turn()
 
     def pictures(self) -> list[dict]:
-        return [dict(behind._source.data) for behind in self.plots._plots._brain.values()]
+        return [dict(behind.source.data) for behind in self.plots._plots.brain.values()]
 
     @property
     def words(self) -> str:
@@ -100,7 +100,7 @@ def test_the_slider_moves_only_the_scale_of_grey(view):
     highs = []
     for percent in (200, 100, 0):
         page.plots.brightness.value = percent
-        highs.append({behind._colors.high for behind in page.plots._plots._brain.values()})
+        highs.append({behind.colors.high for behind in page.plots._plots.brain.values()})
     assert highs[:2] == [{127.5}, {255.0}]
     assert min(highs[2]) > 1e6, "nothing is seen"
     assert all(new["image"][0] is old["image"][0] for new, old in zip(page.pictures(), before, strict=True))
