@@ -55,8 +55,7 @@ class ConversionPlan:
     assets: tuple[NeededAsset, ...]
     digest: str  # sha256 of what makes two launches the same
     attempt: int = 1
-    recordings: tuple[str, ...] = field(default=())
-    """Names of the recordings that are converted, in the rows' order."""
+    recordings: tuple[str, ...] = field(default=())  # names of those that are converted, in the rows' order
     platform_id: str = ""  # which platform of that name the mapping was checked on
     frame: ImageFrame | None = None
     """The image's geometry when the mapping was checked; None when it was not known, or only assumed."""

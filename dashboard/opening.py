@@ -12,7 +12,7 @@ from core.checks.earlier import Converted
 from core.errors import InputError, PlatformError, StateError
 from core.geometry import assumed_frame
 from core.manifest import rows_from_mapping
-from core.models import ImageFrame, Mapping, State, Subject
+from core.models import Assignment, ImageFrame, Mapping, State, Subject
 from core.neuroglancer import interpret_paste, read_state, viewer_of
 from core.neuroglancer.links import StateLink, fetch_state_link
 from core.subjects.shown_image import image_frame_of
@@ -91,7 +91,7 @@ def _opened(
     progress("Reading the brain's registration")
     found = find_atlas(context.reader, state, subject, known=context.atlases)
     progress("Comparing names")
-    return Opened(
+    opened = Opened(
         state,
         subject,
         drawn_frame(state, subject),
@@ -102,6 +102,9 @@ def _opened(
         atlas=found.atlas,
         no_atlas=found.why_not,
     )
+    # What is measured of the tracks is remembered: here, in a thread, and not when the page checks for the first time.
+    check_rows(opened, tuple(Row(layer.name, Assignment(layer.name)) for layer in state.tracks))
+    return opened
 
 
 def _bytes_of(context: Context, given: Given) -> tuple[bytes, str]:

@@ -20,7 +20,7 @@ from dashboard.saved_pictures import Kind, draw_views, heading
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
-from dashboard.track_lines import scene
+from dashboard.track_lines import Scene, scene
 from dashboard.track_plot_3d import TrackPlot3D
 from dashboard.track_plots import TrackPlots
 
@@ -72,7 +72,7 @@ class PlotsView:
         self.view[:] = [pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")]
 
     def plan_drawing(self) -> None:
-        """Draw on the next turn of the loop: what was opened is on the page before plots take their half second.
+        """Draw when the page has answered: what was opened is shown before its plots.
 
         The pictures of a state stay until its image says that they must be others.
         """
@@ -84,17 +84,29 @@ class PlotsView:
             self._skeleton()
             self._drawn = ""
         if self._planned != wanted and pn.state.curdoc:
-            pn.state.curdoc.add_next_tick_callback(self.draw)
+            self._draw_beside(pn.state.curdoc, opened, wanted)
         self._planned = wanted
         self._plan_brain(opened)
         self._say(opened)
 
-    def draw(self) -> None:
-        """Draw the tracks of the opened state."""
+    def _draw_beside(self, doc: Document, opened: Opened, wanted: tuple[str, ImageFrame]) -> None:
+        def draw(drawn: Scene) -> None:
+            if self._planned == wanted:
+                self.draw(drawn)
+
+        @without_document_lock  # thousands of points are laid out while the page answers
+        async def lay_out() -> None:
+            drawn = await asyncio.to_thread(scene, opened.state, opened.frame, opened.colors)
+            doc.add_next_tick_callback(lambda: draw(drawn))
+
+        doc.add_next_tick_callback(lay_out)
+
+    def draw(self, drawn: Scene | None = None) -> None:
+        """Draw the tracks of the opened state; `drawn` is where they are, when that is known."""
         opened = self._session.opened
         if opened is None:
             return
-        drawn = scene(opened.state, opened.frame, opened.colors)
+        drawn = drawn or scene(opened.state, opened.frame, opened.colors)
         self._plots = TrackPlots(drawn, self._session.select_track)
         self._note = (
             "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
@@ -128,7 +140,7 @@ class PlotsView:
         opened = self._session.opened
         if opened is None:
             return b""
-        drawn = scene(opened.state, opened.frame, opened.colors)
+        drawn = await asyncio.to_thread(scene, opened.state, opened.frame, opened.colors)
         return await asyncio.to_thread(draw_views, drawn, heading(opened), kind, brain=self.brain)
 
     @property

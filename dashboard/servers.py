@@ -54,10 +54,9 @@ def panel_command(script: str, port: int, door: Door = THIS_MACHINE) -> list[str
     for origin in (f"{LOOPBACK}:{port}", f"localhost:{port}", *door.origins):
         command += ["--allow-websocket-origin", origin]
     command += ["--websocket-max-message-size", str(MAX_MESSAGE_BYTES), "--log-level", "warning", "--liveness"]
-    if script == DASHBOARD:
-        command += ["--plugins", "dashboard.viewer_routes"]
-    # The worker must run before anybody opens its page.
-    return [*command, "--warm"] if script == WORKER else command
+    # The worker must run before anybody opens its page, and the first visitor must not wait seconds for imports.
+    command += ["--warm"]
+    return [*command, "--plugins", "dashboard.viewer_routes"] if script == DASHBOARD else command
 
 
 def refuse_open_door(door: Door) -> None:

@@ -29,6 +29,7 @@ from dashboard import servers
 from jobs.store import JobStore
 from jobs.submission import submit
 from tests.bench_gather import bench_gather, say
+from tests.bench_page import bench_map_page
 from tests.browser_pages import chromium, open_saved, visit
 
 NOW = datetime(2025, 7, 1, tzinfo=UTC)
@@ -191,6 +192,7 @@ def main() -> None:
         bench_store(sample, bench_core(sample), options.jobs)
         bench_gather()
         bench_page(sample)
+        bench_map_page(sample)
 
 
 if __name__ == "__main__":

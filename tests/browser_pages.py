@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -44,15 +44,20 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def served(
-    library: Path, data: Path, *, address: str | None = "127.0.0.1", more: Mapping[str, str] | None = None
+    library: Path,
+    data: Path,
+    *,
+    address: str | None = "127.0.0.1",
+    more: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Server]:
     """`panel serve dashboard/app.py`, as the README says, until the block ends; `more` goes into its environment."""
     port = free_port()
     log = data.parent / f"dashboard-{port}.log"
     command = [sys.executable, "-m", "panel", "serve", str(ROOT / "dashboard" / "app.py"), "--port", str(port)]
     command += ["--allow-websocket-origin", f"127.0.0.1:{port}", "--websocket-max-message-size", "25165824"]
-    command += ["--plugins", "dashboard.viewer_routes"]
-    command += ["--address", address] if address else []
+    command += ["--plugins", "dashboard.viewer_routes", "--warm"]
+    command += [*(["--address", address] if address else []), *options]
     environment = {**os.environ, "TRACKMAPPER_LIBRARY": str(library), "TRACKMAPPER_DATA": str(data)}
     environment |= {"TRACKMAPPER_USER": "ana", **(more or {})}
     with log.open("wb") as told:
