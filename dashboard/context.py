@@ -13,11 +13,12 @@ from core.atlas_files import AtlasCache
 from core.brain_image_cache import BrainImageFiles
 from core.brain_images import BrainImage, read_brain_image
 from core.checks.thresholds import read_thresholds
-from core.models import Asset, ImageChannel, Sorting
+from core.models import Asset, ImageChannel, Recording, Sorting
 from core.platforms.base import AssetReader
 from core.platforms.choice import is_code_ocean, make_reader
 from core.recent import Recent
 from core.settings import Settings, load_settings
+from core.subjects.facts import Fact, read_more_facts
 from core.subjects.units import StreamUnits, UnitsCache, read_units
 from dashboard.health import HealthWatch, WorkerSeen
 from dashboard.job_log import KeptLog, read_job_log
@@ -65,6 +66,14 @@ class Context:
             PlatformError: they cannot be read now.
         """
         return await self.ask(read_units, self.reader, sorting, token, known=self.units)
+
+    async def facts_of(self, recording: Recording) -> tuple[Fact, ...]:
+        """What a recording's files tell beyond what its gathering asked for.
+
+        Raises:
+            PlatformError: they cannot be read now.
+        """
+        return await self.ask(read_more_facts, self.reader, recording)
 
     async def brain_of(
         self, asset: Asset, channel: ImageChannel, progress: Callable[[float], None], cancelled: Callable[[], bool]

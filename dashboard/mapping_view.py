@@ -16,10 +16,11 @@ from core.manifest import mapping_from_rows, read_csv, rows_from_mapping, write_
 from core.models import Severity
 from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
+from dashboard.cards_view import CardsView, ReadFacts
 from dashboard.mapping_report import Origin, mapping_report
 from dashboard.plots_view import PLOTS_HEIGHT, PlotsView, ReadBrain
 from dashboard.problems_view import ProblemsView
-from dashboard.recording_cards import CARD_CSS, Marks, cards, tracks_without_row
+from dashboard.recording_cards import tracks_without_row
 from dashboard.state import Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
@@ -34,9 +35,6 @@ _TWO_COLUMNS = """
 """
 
 
-_WAITS = tag("p", "Each appears here as soon as it is read.")
-
-
 class MappingView:
     """Everything below the source row, shown when a state is open."""
 
@@ -46,6 +44,7 @@ class MappingView:
         launch: pn.viewable.Viewable,
         read_units: ReadUnits | None = None,
         read_brain: ReadBrain | None = None,
+        read_facts: ReadFacts | None = None,
         viewer_addresses: Sequence[str] = (),
         user: str = "",
     ) -> None:
@@ -54,13 +53,15 @@ class MappingView:
         self.problems = ProblemsView(session)
         self.plots = PlotsView(session, read_brain)
         self.unrolled = UnrolledView(session, read_units)
-        self.cards = text.pane(Markup(""), [CSS, CARD_CSS])
+        self.cards = CardsView(session, read_facts)
         self.detail = text.pane(Markup(""), [CSS])
         self.neuroglancer = NeuroglancerView(session, viewer_addresses, viewers_here())
         self._make_tools()
         side = pn.Column(
             text.pane(tag("h2", "Recordings, oldest first"), [CSS]),
-            pn.Column(self.cards, height=PLOTS_HEIGHT - 30, scroll="y-auto", sizing_mode="stretch_width", margin=0),
+            pn.Column(
+                self.cards.pane, height=PLOTS_HEIGHT - 30, scroll="y-auto", sizing_mode="stretch_width", margin=0
+            ),
             sizing_mode="stretch_width",
             margin=0,
         )
@@ -68,18 +69,28 @@ class MappingView:
             pn.Column(self.plots.view, side, stylesheets=[_TWO_COLUMNS], sizing_mode="stretch_width", margin=0),
             self.tools,
             self.table.view,
-            self.detail,
-            self.neuroglancer.view,
-            self.unrolled.view,
-            self.problems.view,
-            launch,
+            self.cards.picker,
             sizing_mode="stretch_width",
             margin=0,
         )
+        self._rest = [self.detail, self.neuroglancer.view, self.unrolled.view, self.problems.view, launch]
+        self._add_rest()
         session.param.watch(
             lambda *_: self.refresh(), ["opened", "rows", "checked", "track", "row", "undoable", "redoable", "saved"]
         )
         self.refresh()
+
+    def _add_rest(self) -> None:
+        """What stands below the table, piece by piece: in one piece it would hold up every other visitor."""
+        while self._rest:
+            if pn.state.curdoc and pn.state.curdoc.session_context:
+                pn.state.curdoc.add_next_tick_callback(self._add_next)
+                return
+            self.view.append(self._rest.pop(0))
+
+    def _add_next(self) -> None:
+        self.view.append(self._rest.pop(0))
+        self._add_rest()
 
     def _make_tools(self) -> None:
         def button(words: str, action: Callable[[Event], object]) -> pmui.Button:
@@ -134,20 +145,13 @@ class MappingView:
         )
 
     def refresh(self) -> None:
-        """Bring cards, detail and buttons to what the session holds."""
+        """Bring detail and buttons to what the session holds."""
         session = self._session
         opened = session.opened
         if opened is None:
             return
-        assignments = tuple(row.assignment for row in session.rows)
-        if opened.subject and (opened.whole or opened.subject.recordings):
-            text.show(self.cards, cards(opened.subject, Marks(assignments, opened.colors, session.track)))
-        elif not opened.whole:
-            text.show(self.cards, tag("div", tag("h2", "Reading the recordings"), _WAITS, cls="empty", role="status"))
-        else:
-            text.show(self.cards, tag("div", tag("h2", "No recordings to show"), tag("p", opened.note), cls="empty"))
         names = [layer.name for layer in opened.state.tracks]
-        missing = tracks_without_row(names, assignments)
+        missing = tracks_without_row(names, (row.assignment for row in session.rows))
         options = {"–": ""} | {
             shown: name
             for name, shown in edits.unique_labels(

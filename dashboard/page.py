@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import tzinfo
-from functools import partial
+from functools import cached_property, partial
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import panel as pn
@@ -98,8 +98,6 @@ class Dashboard:
         self.session = Session(partial(check_rows, limits=read_thresholds(context.settings.thresholds)))
         self.drafts = Drafts(context.store, self.user)
         self.source = SourceView(context, self.session, self.drafts.restore, self._opened_from)
-        self.launch = LaunchView(context, self.session, self.user, self._launched)
-        self.jobs = JobsView(context, self.user, viewer_zone)
         self.news = News(context.store)
         self._asking: asyncio.Task[object] | None = None
         self._mapping: MappingView | None = None
@@ -124,7 +122,7 @@ class Dashboard:
         )
         self._views = {
             "map": pn.Column(self.source.view, self._below, sizing_mode="stretch_width", margin=0),
-            "jobs": pn.Column(self.jobs.view, sizing_mode="stretch_width", margin=0),
+            "jobs": pn.Column(sizing_mode="stretch_width", margin=0),
             "help": pn.Column(sizing_mode="stretch_width", margin=0),
         }
         self.page = make_page(
@@ -145,6 +143,18 @@ class Dashboard:
         self._show_page()
         pn.state.onload(self._loaded)
 
+    # What a visit may never come to is built when it does, so that a page opens at once for everybody.
+
+    @cached_property
+    def launch(self) -> LaunchView:
+        """The launch bar and its dialog."""
+        return LaunchView(self.context, self.session, self.user, self._launched)
+
+    @cached_property
+    def jobs(self) -> JobsView:
+        """The Jobs page."""
+        return JobsView(self.context, self.user, viewer_zone)
+
     # --- life ----------------------------------------------------------------------------------------
 
     async def _loaded(self) -> None:
@@ -153,7 +163,7 @@ class Dashboard:
         pn.state.add_periodic_callback(self.tick, period=TICK_MS)
         if pn.state.curdoc:
             pn.state.on_session_destroyed(lambda _: self.drafts.save(self.session))
-        await asyncio.gather(self.source.load_saved(), self.launch.load_offer(), self._reopen())
+        await asyncio.gather(self.source.load_saved(), self._reopen())
 
     async def tick(self) -> None:
         """Once a second: keep the draft, look at the worker and the notices, and at the jobs when they are shown."""
@@ -208,6 +218,8 @@ class Dashboard:
             view.visible = name == self.nav.value
         if self.nav.value == "help" and not self._views["help"].objects:
             self._views["help"].append(help_page())
+        if self.nav.value == "jobs" and not self._views["jobs"].objects:
+            self._views["jobs"].append(self.jobs.view)
 
     def _show_mapping(self, _event: Event) -> None:
         if self._mapping is None:
@@ -217,11 +229,14 @@ class Dashboard:
                 self.launch.view,
                 context.units_of,
                 context.brain_of,
+                context.facts_of,
                 context.settings.viewer_addresses,
                 self.user,
             )
             self._below[:] = [self._mapping.view]
             self._mapping.plots.plan_drawing()
+            if pn.state.curdoc:
+                pn.state.curdoc.add_next_tick_callback(self.launch.load_offer)
 
     async def _launched(self, job_id: str) -> None:
         self.nav.value = "jobs"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.models import Assignment, Probe, Recording, Role, Sorting, SortingStatus, Subject
-from dashboard.edits import shank_count, sorting_label
+from core.subjects.facts import Fact, probe_facts, recording_facts
+from dashboard.edits import Row, shank_count, sorting_label
 from dashboard.text import Markup, count, duration, escape, join, tag
 
 CARD_CSS = """
@@ -16,9 +17,16 @@ CARD_CSS = """
 .probe { display: grid; grid-template-columns: minmax(90px, 1fr) minmax(140px, 2.4fr) minmax(90px, 1.2fr);
   gap: 2px 10px; padding: 4px 0; border-top: 1px solid var(--line); }
 .tracks { display: flex; flex-wrap: wrap; gap: 2px 10px; align-content: flex-start; }
-.track { display: inline-flex; gap: 5px; align-items: center; }
+.track { all: unset; cursor: pointer; display: inline-flex; gap: 5px; align-items: center; border-radius: 4px; }
+.track:hover, .facts-button:hover { background: var(--soft); } [data-pick] { cursor: pointer; }
+.track:focus-visible, .facts-button:focus-visible { outline: 2px solid var(--info); }
 .track.sel { font-weight: 700; text-decoration: underline; }
+.facts-button { all: unset; cursor: pointer; margin-left: auto; color: var(--info); border-radius: 4px; }
+.known { margin: 6px 0 2px; font-size: 12px; } .known th { width: 130px; font-weight: 400; }
+.known td { overflow-wrap: anywhere; } .known .of td { padding-top: 8px; font-weight: 600; }
 """
+ROWS, FACTS = "rows", "facts"
+"""What can be picked on a card: the rows of a track, a probe or a recording by their ids; its facts by its number."""
 _STATUS = {SortingStatus.OK: ("good", "✓"), SortingStatus.PARTIAL: ("warn", "▲"), SortingStatus.ERROR: ("bad", "✕")}
 
 
@@ -26,9 +34,14 @@ _STATUS = {SortingStatus.OK: ("good", "✓"), SortingStatus.PARTIAL: ("warn", "�
 class Marks:
     """What the cards need to know of the mapping."""
 
-    assignments: tuple[Assignment, ...]
+    rows: tuple[Row, ...]
     colors: Mapping[str, str]
     selected: str
+    """The selected track."""
+    facts: Mapping[str, Sequence[Fact]]
+    """Recordings whose facts are unfolded, each with what its files tell beyond what was gathered."""
+    waits: frozenset[str] = frozenset()
+    """Those of which more is being read."""
 
 
 def cards(subject: Subject, marks: Marks) -> Markup:
@@ -40,22 +53,52 @@ def cards(subject: Subject, marks: Marks) -> Markup:
             tag("p", "The library holds no ephys recording of this mouse."),
             cls="empty",
         )
-    return join(_card(subject, recording, marks) for recording in subject.recordings)
+    return join(_card(subject, number, recording, marks) for number, recording in enumerate(subject.recordings))
 
 
-def _card(subject: Subject, recording: Recording, marks: Marks) -> Markup:
+def _card(subject: Subject, number: int, recording: Recording, marks: Marks) -> Markup:
+    unfolded = recording.name in marks.facts
     head = tag(
         "header",
         tag("h3", recording.start[:16] or recording.name, cls="num", title=recording.name),
         _role(subject, recording),
         tag("span", duration(recording.duration_s), cls="dim num") if recording.duration_s else "",
-    )
+        tag(
+            "button", "Facts ▾" if unfolded else "Facts ▸", cls="facts-button", type="button", data_pick=FACTS,
+            data_value=str(number), aria_expanded="true" if unfolded else "false",
+            aria_label=f"Facts of {recording.start[:16] or recording.name}",
+        ),
+    )  # fmt: skip
     sortings = [_sorting(sorting) for sorting in recording.sortings]
     if not sortings and recording.role is not Role.SURFACE:
         sortings = [tag("p", "Not sorted", cls="dim")]
     problems = [tag("p", f"▲ {p.rule} {p.message}", cls="warn", title=p.cure) for p in recording.problems]
     surface = " surface" if recording.role is Role.SURFACE else ""
-    return tag("div", head, *sortings, *_probes(recording, marks), *problems, cls=f"card{surface}")
+    facts = [_facts(subject, recording, marks)] if unfolded else []
+    mine = [row for row in marks.rows if row.assignment.include and row.assignment.recording == recording.name]
+    parts = (*sortings, *_probes(recording, marks), *problems, *facts)
+    return tag("div", head, *parts, cls=f"card{surface}", **_picks(mine))
+
+
+def _picks(rows: Sequence[Row]) -> dict[str, str]:
+    """The attributes of an element that a press on selects these rows, one after the other."""
+    return {"data_pick": ROWS, "data_value": " ".join(row.id for row in rows)} if rows else {}
+
+
+def _facts(subject: Subject, recording: Recording, marks: Marks) -> Markup:
+    """Everything that is known of a recording and its probes, and where the rest was looked for."""
+    told = [_fact(fact) for fact in (*recording_facts(recording, subject), *marks.facts[recording.name])]
+    if recording.name in marks.waits:
+        told.append(tag("tr", tag("td", "More is being read.", cls="dim", colspan="2")))
+    for probe in sorted(recording.probes, key=lambda probe: probe.name):
+        told.append(tag("tr", tag("td", probe.name, colspan="2"), cls="of"))
+        told += [_fact(fact) for fact in probe_facts(recording, probe.name)]
+    return tag("table", *told, cls="known")
+
+
+def _fact(fact: Fact) -> Markup:
+    looked_for = tag("span", tag("strong", "unknown"), f" · looked for: {fact.looked_for}", cls="dim")
+    return tag("tr", tag("th", fact.name), tag("td", fact.words or looked_for))
 
 
 def _role(subject: Subject, recording: Recording) -> Markup:
@@ -117,12 +160,17 @@ def _line(recording: Recording, token: str, about: Markup, marks: Marks) -> Mark
         tag("div", f"target {target.structure or '?'}", cls="dim", title=_angles(target.angles_deg, target.notes))
         for target in targets
     ]
+    mine = [
+        row for row in marks.rows
+        if row.assignment.include and (row.assignment.recording, row.assignment.stream) == (recording.name, token)
+    ]  # fmt: skip
     return tag(
         "div",
         tag("div", tag("strong", token), _units(recording, token)),
         tag("div", about, *meant),
-        tag("div", _tracks(recording, token, marks), cls="tracks"),
+        tag("div", _tracks(recording, token, mine, marks), cls="tracks"),
         cls="probe",
+        **_picks(mine),
     )
 
 
@@ -142,21 +190,23 @@ def _units(recording: Recording, token: str) -> Markup:
     return Markup("")
 
 
-def _tracks(recording: Recording, token: str, marks: Marks) -> Markup:
-    mine = [a for a in marks.assignments if a.include and a.recording == recording.name and a.stream == token]
-    if not mine:
+def _tracks(recording: Recording, token: str, rows: Sequence[Row], marks: Marks) -> Markup:
+    if not rows:
         sorted_here = any(stream.token == token for sorting in recording.sortings for stream in sorting.streams)
         return tag("span", "no track", cls="dim") if sorted_here else Markup("")
-    return join(_track(recording, token, a, marks) for a in mine)
+    return join(_track(recording, token, row, marks) for row in rows)
 
 
-def _track(recording: Recording, token: str, assignment: Assignment, marks: Marks) -> Markup:
-    shank = ""
+def _track(recording: Recording, token: str, row: Row, marks: Marks) -> Markup:
+    assignment, shank = row.assignment, ""
     if assignment.shank is not None:
         shank = f" · {assignment.shank + 1} of {shank_count(recording, token, [assignment.shank])}"
     swatch = tag("span", cls="swatch", style=f"--c:{marks.colors.get(assignment.track, '#888888')}")
-    selected = " sel" if assignment.track == marks.selected else ""
-    return tag("span", swatch, tag("span", assignment.track, shank), cls=f"track{selected}")
+    selected = assignment.track == marks.selected
+    return tag(
+        "button", swatch, tag("span", assignment.track, shank), cls="track sel" if selected else "track",
+        type="button", aria_pressed="true" if selected else "false", **_picks([row]),
+    )  # fmt: skip
 
 
 def tracks_without_row(names: Iterable[str], assignments: Iterable[Assignment]) -> tuple[str, ...]:

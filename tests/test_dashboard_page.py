@@ -223,7 +223,7 @@ def test_tracks_are_there_before_the_mouse_and_recordings_as_they_come(shared):
         made = MappingView(view, launch.view)
         made.plots.draw()
         assert [row.assignment.track for row in view.rows] == ["one", "two"]
-        assert "Reading the recordings" in str(made.cards.object)
+        assert "Reading the recordings" in str(made.cards.pane.object)
         assert "Until the image is read, assumed" in str(made.plots.caption.object)
         assert view.phase == "working"
         assert launch.open_button.disabled
@@ -232,13 +232,13 @@ def test_tracks_are_there_before_the_mouse_and_recordings_as_they_come(shared):
             view.edit(view.rows[0].id, "recording", "2024-11-07 10:00")
         height, drawn = made.table.view.height, made.plots._plots
         gates[0].set()
-        await until(lambda: "2024-11-07 10:00" in str(made.cards.object))
-        assert "2024-11-08" not in str(made.cards.object)
+        await until(lambda: "2024-11-07 10:00" in str(made.cards.pane.object))
+        assert "2024-11-08" not in str(made.cards.pane.object)
         assert made.plots._plots is drawn, "nothing was drawn anew: the image is not known yet"
         gates[1].set()
         gates[2].set()
         await task
-        assert "2024-11-08 10:00" in str(made.cards.object)
+        assert "2024-11-08 10:00" in str(made.cards.pane.object)
         assert made.table.view.height == height
         assert view.opened.whole
         assert not view.opened.frame.assumed
@@ -395,10 +395,10 @@ def test_the_whole_map_follows_one_selection_and_its_csv_comes_back(shared):
     made.plots._solid._clicked(SimpleNamespace(new={"points": [{"curveNumber": 0}]}))
     assert view.track == "one"
     assert made.table.view.selection == [0]
-    assert made.plots._plots._marked.track == "one"
+    assert made.plots._plots.marked == "one"
     assert [trace.line.width for trace in made.plots._solid._figure.data[:2]] == [11, 5]
-    assert "track sel" in str(made.cards.object)
-    assert "2 of 4" in str(made.cards.object)
+    assert "track sel" in str(made.cards.pane.object)
+    assert "2 of 4" in str(made.cards.pane.object)
     view.edit(view.rows[1].id, "include", False)
     csv = made._csv().read()
     asyncio.run(made._uploaded(SimpleNamespace(new=csv)))

@@ -159,6 +159,32 @@ def _count(number: int, noun: str) -> str:
 # --- asked for one recording ----------------------------------------------------------------------
 
 
+def read_more_facts(reader: FileReader, recording: Recording) -> tuple[Fact, ...]:
+    """What a recording's files tell that its gathering did not ask for: the length of each block, alignments.
+
+    Raises:
+        UnavailableError, UnclearError: the platform cannot be asked now.
+    """
+    return (_block_lengths(reader, recording), _alignments(reader, recording))
+
+
+def _block_lengths(reader: FileReader, recording: Recording) -> Fact:
+    named = (parse_stream_name(name) for name in recording.streams)
+    token = next((stream.token for stream in named if stream is not None and stream.is_spikes), "")
+    try:
+        lengths = read_block_lengths_s(reader, recording, token)
+    except (NotFoundError, InputError) as error:
+        return Fact("length of blocks", "", f"{error.message.rstrip('.')}{f' ({error.where})' if error.where else ''}")
+    return Fact("length of blocks", ", ".join(map(_length, lengths)))
+
+
+def _alignments(reader: FileReader, recording: Recording) -> Fact:
+    assets = [*filter(None, [recording.raw]), *(sorting.asset for sorting in recording.sortings)]
+    found = ", ".join(read_alignments(reader, assets))
+    asked = f"quality_control.json of {_count(len(assets), 'asset')}; the metadata's database is not asked"
+    return Fact("aligned before", found, f"{asked}: none is told")
+
+
 def read_block_lengths_s(reader: FileReader, recording: Recording, token: str) -> tuple[float, ...]:
     """The length of each block of a stream in seconds, from the sizes of its compressed arrays; three requests a block.
 
