@@ -14,7 +14,7 @@ from core.models import Assignment, Severity, Subject, Suggestion
 from dashboard import edits, text
 from dashboard.edits import CHOICE_COLUMNS, EMPTY
 from dashboard.state import Opened, Session
-from dashboard.tables import COMPACT, SIGNED, SWATCH, TITLED, native, sync
+from dashboard.tables import COMPACT, SIGNED, SWATCH, TITLED, LiveTable, native
 from dashboard.theme import SEVERITY_WORDS
 
 HEADER_PX, ROW_PX, MOST_ROWS = 62, 37, 20
@@ -46,6 +46,7 @@ WIDTHS = {
     "note": 120,
 }
 EDITABLE = (*CHOICE_COLUMNS, "note")
+LETTER_PX, WIDEST_TRACK = 7.4, 280
 
 
 def frame(session: Session) -> pd.DataFrame:
@@ -72,6 +73,12 @@ def frame(session: Session) -> pd.DataFrame:
 def table_height(session: Session) -> int:
     """Pixels for the rows a state opens with and one more: set once, so that nothing jumps while a person edits."""
     return HEADER_PX + ROW_PX * min(max(len(session.rows), 4) + 1, MOST_ROWS)
+
+
+def widths(session: Session) -> dict[str, int]:
+    """Pixels of each column: names of tracks often differ at their ends only, so they are shown whole."""
+    longest = max((len(row.assignment.track) for row in session.rows), default=0)
+    return WIDTHS | {"track": min(max(WIDTHS["track"], round(LETTER_PX * longest) + 20), WIDEST_TRACK)}
 
 
 def problem_words(session: Session) -> dict[str, str]:
@@ -160,13 +167,19 @@ class AssignmentTable:
             show_index=False,
             stylesheets=[COMPACT],
             titles=TITLES,
-            widths=WIDTHS,
+            widths=widths(session),
             height=table_height(session),
             sizing_mode="stretch_width",
             layout="fit_data_fill",
             selectable=1,
             editors=editors(session.opened) if session.opened else {},
-            formatters={"color": SWATCH, "problems": SIGNED, "suggestion": TITLED, "include": {"type": "tickCross"}},
+            formatters={
+                "color": SWATCH,
+                "track": TITLED,
+                "problems": SIGNED,
+                "suggestion": TITLED,
+                "include": {"type": "tickCross"},
+            },
             frozen_columns=["color", "track"],
             configuration={
                 "rowHeight": 30,
@@ -174,6 +187,7 @@ class AssignmentTable:
                 "placeholder": "No rows: add one for a track",
             },
         )
+        self._live = LiveTable(self.view)
         # Not `on_edit`: under load Panel takes in a cell's new value before it hears of the edit, and then never tells.
         self.view.param.watch(lambda _: self._edited(), "value")
         # One press: the table's own editor would take two, the first to open a box.
@@ -204,6 +218,8 @@ class AssignmentTable:
             for position, (value, old) in enumerate(zip(now[column], shown[column], strict=True))
             if value != old
         ]
+        if found:
+            self._live.seen()
         for position, column, value in found:
             self.apply_edit(position, column, value)
 
@@ -226,13 +242,14 @@ class AssignmentTable:
             return self.sync()
         self._state = opened.state.sha256
         self.view.height = table_height(self._session)
+        self.view.widths = widths(self._session)
         self._shown = frame(self._session)
         self.view.value = self._shown.copy()
 
     def sync(self) -> None:
         """Bring the table to what the session holds, touching only the cells that differ."""
         self._shown = frame(self._session)
-        if sync(self.view, self._shown.copy()):
+        if self._live.show(self._shown.copy()):
             self._mark()
 
     def _selected(self, _event: Event) -> None:

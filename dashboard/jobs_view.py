@@ -22,7 +22,7 @@ from dashboard.job_links import Links
 from dashboard.job_log import KeptLog, log_key
 from dashboard.job_words import Windows, number
 from dashboard.jobs_list import FILTERS, PAGE_SIZE, TITLES, WIDTHS, Counts, Wanted, count_jobs, frame, list_jobs
-from dashboard.tables import COMPACT, SIGNED, TITLED, sync
+from dashboard.tables import COMPACT, SIGNED, TITLED, LiveTable
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
 from jobs.records import JobRecord
@@ -87,6 +87,7 @@ class JobsView:
             formatters={"state": SIGNED, "error": TITLED, "who": TITLED},
             configuration={"rowHeight": 30, "columnDefaults": {"headerSort": False}, "placeholder": "No jobs match"},
         )
+        self._live = LiveTable(self.table)
         styles = [CSS, job_detail.DETAIL_CSS]
         self.head, self.body = text.pane(Markup(""), styles), text.pane(Markup(""), styles)
         self.empty = text.pane(Markup(""), [CSS])
@@ -167,7 +168,7 @@ class JobsView:
         labels = {self._counts.label(key): key for key in FILTERS}
         if labels != self.show.options:
             self.show.options = labels
-        sync(self.table, frame(self._jobs, now, zone))
+        self._live.show(frame(self._jobs, now, zone))
         ids = list(self.table.value.index)
         wanted = [ids.index(self.chosen)] if self.chosen in ids else []
         if list(self.table.selection) != wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import panel as pn
@@ -25,6 +25,7 @@ from dashboard.state import Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
 from dashboard.track_detail import detail
+from dashboard.turns import in_turns
 from dashboard.unrolled_view import ReadUnits, UnrolledView
 from dashboard.viewer_view import NeuroglancerView, viewers_here
 from jobs.submission import own_version
@@ -57,6 +58,15 @@ class MappingView:
         self.detail = text.pane(Markup(""), [CSS])
         self.neuroglancer = NeuroglancerView(session, viewer_addresses, viewers_here())
         self._make_tools()
+        self.view = pn.Column(sizing_mode="stretch_width", margin=0)
+        in_turns(self._put_together(launch))
+        session.param.watch(
+            lambda *_: self.refresh(), ["opened", "rows", "checked", "track", "row", "undoable", "redoable", "saved"]
+        )
+        self.refresh()
+
+    def _put_together(self, launch: pn.viewable.Viewable) -> Iterator[None]:
+        """What is seen first comes first."""
         side = pn.Column(
             text.pane(tag("h2", "Recordings, oldest first"), [CSS]),
             pn.Column(
@@ -65,32 +75,11 @@ class MappingView:
             sizing_mode="stretch_width",
             margin=0,
         )
-        self.view = pn.Column(
-            pn.Column(self.plots.view, side, stylesheets=[_TWO_COLUMNS], sizing_mode="stretch_width", margin=0),
-            self.tools,
-            self.table.view,
-            self.cards.picker,
-            sizing_mode="stretch_width",
-            margin=0,
-        )
-        self._rest = [self.detail, self.neuroglancer.view, self.unrolled.view, self.problems.view, launch]
-        self._add_rest()
-        session.param.watch(
-            lambda *_: self.refresh(), ["opened", "rows", "checked", "track", "row", "undoable", "redoable", "saved"]
-        )
-        self.refresh()
-
-    def _add_rest(self) -> None:
-        """What stands below the table, piece by piece: in one piece it would hold up every other visitor."""
-        while self._rest:
-            if pn.state.curdoc and pn.state.curdoc.session_context:
-                pn.state.curdoc.add_next_tick_callback(self._add_next)
-                return
-            self.view.append(self._rest.pop(0))
-
-    def _add_next(self) -> None:
-        self.view.append(self._rest.pop(0))
-        self._add_rest()
+        upper = pn.Column(self.plots.view, side, stylesheets=[_TWO_COLUMNS], sizing_mode="stretch_width", margin=0)
+        lower = (self.detail, self.neuroglancer.view, self.unrolled.view, self.problems.view, launch)
+        for part in (upper, self.tools, self.table.view, *lower, self.cards.picker):
+            self.view.append(part)
+            yield
 
     def _make_tools(self) -> None:
         def button(words: str, action: Callable[[Event], object]) -> pmui.Button:

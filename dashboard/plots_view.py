@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 
 import panel as pn
@@ -23,6 +23,7 @@ from dashboard.theme import CSS
 from dashboard.track_lines import Scene, scene
 from dashboard.track_plot_3d import TrackPlot3D
 from dashboard.track_plots import TrackPlots
+from dashboard.turns import in_turns
 
 PLOTS_HEIGHT = 720
 BRIGHTEST = 300
@@ -90,40 +91,55 @@ class PlotsView:
         self._say(opened)
 
     def _draw_beside(self, doc: Document, opened: Opened, wanted: tuple[str, ImageFrame]) -> None:
-        def draw(drawn: Scene) -> None:
-            if self._planned == wanted:
-                self.draw(drawn)
-
         @without_document_lock  # thousands of points are laid out while the page answers
         async def lay_out() -> None:
             drawn = await asyncio.to_thread(scene, opened.state, opened.frame, opened.colors)
-            doc.add_next_tick_callback(lambda: draw(drawn))
+            doc.add_next_tick_callback(lambda: in_turns(self._draw(drawn, opened, wanted)))
 
         doc.add_next_tick_callback(lay_out)
 
-    def draw(self, drawn: Scene | None = None) -> None:
-        """Draw the tracks of the opened state; `drawn` is where they are, when that is known."""
+    def draw(self) -> None:
+        """Draw the tracks of the opened state now."""
         opened = self._session.opened
-        if opened is None:
+        if opened is not None:
+            drawn = scene(opened.state, opened.frame, opened.colors)
+            for _ in self._draw(drawn, opened, self._planned):
+                pass
+
+    def _draw(self, drawn: Scene, opened: Opened, wanted: tuple[str, ImageFrame] | None) -> Iterator[None]:
+        """Draw what was laid out, view by view, as long as nothing else is wanted."""
+        if self._planned != wanted:
             return
-        drawn = drawn or scene(opened.state, opened.frame, opened.colors)
-        self._plots = TrackPlots(drawn, self._session.select_track)
+        plots = TrackPlots(drawn, self._session.select_track)
+        yield
+        if self._planned != wanted:
+            return
+        self._plots = plots
         self._note = (
             "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
         )
-        self._say(opened)
-        if self._solid is not None and self._drawn == opened.state.sha256:
-            self._solid.redraw(drawn)
-            self._upper[:] = [self._plots.coronal, self._plots.sagittal]
-            self._lower[0] = self._plots.horizontal
-        else:
-            self._solid = TrackPlot3D(drawn, self._session.select_track)
-            self._upper = pn.Row(self._plots.coronal, self._plots.sagittal, margin=0)
-            self._lower = pn.Row(self._plots.horizontal, self._solid.view, sizing_mode="stretch_width", margin=0)
+        again = self._solid is not None and self._drawn == opened.state.sha256
+        if not again:
+            self._upper = pn.Row(margin=0)
+            self._lower = pn.Row(sizing_mode="stretch_width", margin=0)
             told = pn.Row(self.brightness, *self.downloads, self.caption, sizing_mode="stretch_width", margin=0)
             self.view[:] = [self._upper, self._lower, told]
-        self._drawn = opened.state.sha256
+            self._solid = None
+            self._drawn = opened.state.sha256
+            yield
         self._show_brain()
+        self._highlight(self._session.track)
+        self._say(opened)
+        self._upper[:] = [plots.coronal, plots.sagittal]
+        yield
+        if self._plots is not plots:
+            return
+        if self._solid is None:
+            self._solid = TrackPlot3D(drawn, self._session.select_track)
+            self._lower[:] = [plots.horizontal, self._solid.view]
+        else:
+            self._solid.redraw(drawn)
+            self._lower[0] = plots.horizontal
         self._highlight(self._session.track)
 
     def _download(self, kind: Kind) -> pmui.FileDownload:
@@ -157,8 +173,9 @@ class PlotsView:
         text.show(self.caption, tag("p", note, told, " ", _judged(opened), self._brain_note))
 
     def _highlight(self, track: str) -> None:
-        if self._plots and self._solid:
+        if self._plots:
             self._plots.highlight(track)
+        if self._solid:
             self._solid.highlight(track)
 
     # --- the brain ----------------------------------------------------------------------------------

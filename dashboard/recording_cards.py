@@ -16,8 +16,10 @@ CARD_CSS = """
 .card header { display: flex; gap: 6px 10px; flex-wrap: wrap; align-items: baseline; }
 .probe { display: grid; grid-template-columns: minmax(90px, 1fr) minmax(140px, 2.4fr) minmax(90px, 1.2fr);
   gap: 2px 10px; padding: 4px 0; border-top: 1px solid var(--line); }
+.probe > div { min-width: 0; overflow-wrap: anywhere; }
 .tracks { display: flex; flex-wrap: wrap; gap: 2px 10px; align-content: flex-start; }
-.track { all: unset; cursor: pointer; display: inline-flex; gap: 5px; align-items: center; border-radius: 4px; }
+.track { all: unset; cursor: pointer; display: inline-flex; gap: 5px; min-width: 0; align-items: center;
+  border-radius: 4px; }
 .track:hover, .facts-button:hover { background: var(--soft); } [data-pick] { cursor: pointer; }
 .track:focus-visible, .facts-button:focus-visible { outline: 2px solid var(--info); }
 .track.sel { font-weight: 700; text-decoration: underline; }

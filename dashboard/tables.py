@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import panel as pn
 from panel.io import JSCode
+
+BUILT_AFTER_S = 30.0
+"""By then a table stands in every browser."""
 
 SWATCH = JSCode(
     "(cell) => { const dot = document.createElement('span'); dot.style.cssText = "
@@ -36,33 +41,58 @@ SIGNED = JSCode(
 COMPACT = """
 .tabulator .tabulator-row .tabulator-cell {
   padding: 4px 8px !important; height: 30px !important; min-height: 0; font-size: 13px; }
-.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 4px 8px; }
+.tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 6px 8px !important; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-title {
-  text-transform: none; letter-spacing: 0; font-size: 12px; font-weight: 600; }
-.tabulator .tabulator-row { min-height: 30px; cursor: pointer; }
+  text-transform: none !important; letter-spacing: 0 !important; font-size: 12px !important; font-weight: 600; }
+.tabulator .tabulator-row { min-height: 30px !important; cursor: pointer; }
 .tabulator .tabulator-row.tabulator-selected { outline: 2px solid light-dark(#0b5d7a, #6cc3e0); outline-offset: -2px; }
 """
 """Dense rows, and a selection that is not told by its colour alone."""
 
 
-def sync(table: pn.widgets.Tabulator, wanted: pd.DataFrame) -> bool:
-    """Bring a table to `wanted`, touching only the cells that differ; selection and scroll stay when the rows do.
+class LiveTable:
+    """Keeps a table on a page up to date, touching only the cells that differ: selection and scroll stay.
 
-    Returns:
-        True when the rows themselves are others, so that the whole value was replaced.
+    While a table is being built in the browser it loses such changes, without a word, and shows for ever what was. So
+    until it surely stands there, which a press in it or half a minute tells, it is always given the whole of its data.
+
+    Args:
+        table: The table.
+        clock: Seconds, from any start.
     """
-    current = table.value
-    if list(wanted.index) != list(current.index) or list(wanted.columns) != list(current.columns):
-        table.value = wanted
-        return True
-    patch: dict[str, list[tuple[int, Any]]] = {}
-    for name in wanted.columns:
-        pairs = enumerate(zip(wanted[name], current[name], strict=True))
-        if changed := [(i, native(new)) for i, (new, old) in pairs if new != old]:
-            patch[name] = changed
-    if patch:
-        table.patch(patch, as_index=False)
-    return False
+
+    def __init__(self, table: pn.widgets.Tabulator, clock: Callable[[], float] = time.monotonic) -> None:
+        self._table, self._clock, self._began = table, clock, clock()
+        self._stands = False
+        table.on_click(lambda _: self.seen())
+
+    def seen(self) -> None:
+        """A person did something in it, so it stands."""
+        self._stands = True
+
+    def show(self, wanted: pd.DataFrame) -> bool:
+        """Bring the table to `wanted`.
+
+        Returns:
+            True when the whole value was replaced.
+        """
+        current = self._table.value
+        if list(wanted.index) != list(current.index) or list(wanted.columns) != list(current.columns):
+            self._table.value = wanted
+            return True
+        patch: dict[str, list[tuple[int, Any]]] = {}
+        for name in wanted.columns:
+            pairs = enumerate(zip(wanted[name], current[name], strict=True))
+            if changed := [(i, native(new)) for i, (new, old) in pairs if new != old]:
+                patch[name] = changed
+        if not patch:
+            return False
+        self._stands = self._stands or self._clock() - self._began > BUILT_AFTER_S
+        if self._stands:
+            self._table.patch(patch, as_index=False)
+        else:
+            self._table.value = wanted
+        return not self._stands
 
 
 def native(value: object) -> Any:  # noqa: ANN401 - what it was before numpy

@@ -44,8 +44,9 @@ def plain(value: object, limit: int = 400) -> str:
     Control characters, direction overrides and lone surrogates become `\ufffd`; line breaks become spaces.
     """
     text = str(value)[: limit * 4]
-    text = "".join(_visible(character) for character in text)
-    text = unicodedata.normalize("NFC", text)
+    if not (text.isascii() and text.isprintable()):  # most text is both, and is as it should be
+        text = "".join(_visible(character) for character in text)
+        text = unicodedata.normalize("NFC", text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

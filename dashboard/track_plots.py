@@ -24,10 +24,11 @@ from bokeh.plotting import figure
 
 from core.brain_images import BrainProjections, Projection
 from core.models import Points
-from dashboard import text
+from dashboard import hover_link, text
 from dashboard.plain_figures import quieten
 from dashboard.theme import CSS, GREY
 from dashboard.track_lines import Scene
+from dashboard.turns import next_turn
 
 FRAMES_WIDTH, FRAMES_HEIGHT = 530, 480
 """Pixels for the coronal beside the sagittal frame, and for the coronal above the horizontal one."""
@@ -49,7 +50,10 @@ class TrackPlots:
     def __init__(self, scene: Scene, on_select: Callable[[str], None]) -> None:
         self._scene, self._on_select = scene, on_select
         self.marked = ""
-        self.lines, self.ends = ColumnDataSource(_lines(scene)), ColumnDataSource(_ends(scene, ""))
+        self.lines, self.ends = (
+            ColumnDataSource(_lines(scene), name=hover_link.LINES),
+            ColumnDataSource(_ends(scene, "")),
+        )
         self.brain = {name: BrainBehind() for name, _, _ in VIEWS}
         ml, ap, dv = scene.limits_mm[1] - scene.limits_mm[0]
         self._pixels_per_mm = min(FRAMES_WIDTH / (ml + ap), FRAMES_HEIGHT / (dv + ap))
@@ -60,13 +64,17 @@ class TrackPlots:
         """Mark a track, or none."""
         if self.marked != track:
             self.marked = track
-            self._show_marked()
+            next_turn(self._show_marked)
 
     def show_brain(self, brain: BrainProjections | None, brightness: float) -> None:
         """Put a brain behind the tracks, or none; a brightness of 0 hides it, 1 shows it as it is."""
         pictures = (brain.coronal, brain.sagittal, brain.horizontal) if brain else (None, None, None)
-        for behind, picture in zip(self.brain.values(), pictures, strict=True):
-            behind.show(picture, brightness)
+
+        def show() -> None:
+            for behind, picture in zip(self.brain.values(), pictures, strict=True):
+                behind.show(picture, brightness)
+
+        next_turn(show)
 
     def _show_marked(self) -> None:
         wanted = [i for i, line in enumerate(self._scene.lines) if line.track == self.marked]
@@ -98,7 +106,8 @@ class TrackPlots:
         self._draw_outline(made, across, up)
         lines = self._draw_lines(made, _COLUMNS[across], _COLUMNS[up])
         tap.renderers = [lines]
-        made.add_tools(HoverTool(renderers=[lines], tooltips=[("track", "@track"), ("points", "@points")]))
+        tooltips = [("track", "@track"), ("points", "@points")]
+        made.add_tools(HoverTool(renderers=[lines], tooltips=tooltips, callback=hover_link.in_3d(self.lines)))
         return pn.Column(
             text.pane(text.tag("h3", name), [CSS], margin=(0, 0, 0, 10)),
             pn.pane.Bokeh(made, sizing_mode="fixed"),

@@ -73,6 +73,10 @@ export function render({ model }) {
 """
 
 
+_QUIET = {"boxShadow": "none", "& .MuiPaper-root": {"boxShadow": "none"}, "& .MuiTypography-root": {"fontSize": "15px"}}
+"""The unfolding part looks like the other parts of the page, not like a page of its own."""
+
+
 class NeuroglancerView:
     """The link, and below it the viewer, which begins when it is opened and ends with the session.
 
@@ -91,7 +95,7 @@ class NeuroglancerView:
         self.frame = Frame(height=FRAME_HEIGHT, sizing_mode="stretch_width", margin=0)
         inside = pn.Column(self.note, self.frame, sizing_mode="stretch_width", margin=0)
         self.expander = pmui.Accordion(
-            ("Neuroglancer", inside), active=[], sizing_mode="stretch_width", visible=viewers is not None
+            ("Neuroglancer", inside), active=[], sizing_mode="stretch_width", visible=viewers is not None, sx=_QUIET
         )
         self.view = pn.Column(self.link, self.expander, sizing_mode="stretch_width", margin=0)
         self.expander.param.watch(self._pressed, "active")

@@ -175,3 +175,31 @@ def track_layer(name: str, at: int = 0) -> dict[str, object]:
         for i in range(12)
     ]
     return {"type": "annotation", "name": name, "source": {"url": "local://annotations"}, "annotations": points}
+
+
+_FIGURE = """
+const figures = [...Bokeh.documents[0].all_models].filter((m) => m.type === 'Figure')
+const lines = (figure) => figure.renderers.map((r) => r.data_source).find((s) => s && s.data.ml && s.data.track)
+const figure = figures.find((f) => lines(f) && Bokeh.index.find_one(f))
+const view = figure && Bokeh.index.find_one(figure)
+"""
+"""The coronal view, in the page."""
+_PLACE = f"""(track) => {{ {_FIGURE}
+  const data = view && lines(figure).data
+  const at = data ? data.track.indexOf(track) : -1
+  if (at < 0) return null
+  const middle = Math.floor(data.ml[at].length / 2), box = view.el.getBoundingClientRect()
+  const x = view.frame.x_scale.compute(data.ml[at][middle]), y = view.frame.y_scale.compute(data.dv[at][middle])
+  return [box.x + x, box.y + y]
+}}"""
+HOVERED = f"() => {{ {_FIGURE} const s = lines(figure); return s.inspected.indices.map((i) => s.data.track[i]) }}"
+"""Tracks under the mouse, as the three projections show it."""
+SOLID = """(() => { const find = (root) => { for (const e of root.querySelectorAll("*")) {
+  if (e.data && e.layout) return e
+  if (e.shadowRoot) { const f = find(e.shadowRoot); if (f) return f } } return null }; return find(document) })()"""
+"""The 3-D view's element, in the page."""
+
+
+def place_of(page: Page, track: str) -> tuple[float, float]:
+    """The pixel of a track's middle in the coronal view, once it is drawn."""
+    return tuple(page.wait_for_function(_PLACE, arg=track).json_value())

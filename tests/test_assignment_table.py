@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builders as b
+import pandas as pd
+import panel as pn
 import pytest
 from bokeh.document import Document
 from panel.models.tabulator import TableEditEvent
@@ -12,6 +14,7 @@ from core.models import Severity
 from dashboard import assignment_table, edits, problems_view
 from dashboard.assignment_table import AssignmentTable
 from dashboard.problems_view import ProblemsView
+from dashboard.tables import LiveTable
 
 
 @pytest.fixture
@@ -168,3 +171,24 @@ def test_one_press_leaves_a_row_out_and_another_takes_it_in(table, view):
     assert view.rows[0].assignment.include is True
     table.toggle(99)  # a press on a row that is gone changes nothing
     assert all(row.assignment.include for row in view.rows)
+
+
+def test_a_table_that_may_still_be_built_in_the_browser_is_given_all_of_its_data():
+    now = [100.0]
+    table = pn.widgets.Tabulator(pd.DataFrame({"state": ["queued", "running"]}, index=["1", "2"]))
+    live = LiveTable(table, clock=lambda: now[0])
+    doc = Document()
+    doc.add_root(table.get_root(doc))
+    sent: list[str] = []
+    doc.on_change(lambda event: sent.append(type(event).__name__))
+
+    def show(state: str) -> list[str]:
+        sent.clear()
+        live.show(pd.DataFrame({"state": [state, "running"]}, index=["1", "2"]))
+        return [name for name in sent if name.startswith("Column")]
+
+    assert show("running") == ["ColumnDataChangedEvent"]
+    assert show("running") == []
+    now[0] += 31
+    assert show("succeeded") == ["ColumnsPatchedEvent"]
+    assert list(table.value["state"]) == ["succeeded", "running"]

@@ -5,7 +5,20 @@ from __future__ import annotations
 import re
 
 import pytest
-from browser_pages import cell, choose, chromium, loopback_state, open_saved, paste, served, track_layer, visit
+from browser_pages import (
+    HOVERED,
+    SOLID,
+    cell,
+    choose,
+    chromium,
+    loopback_state,
+    open_saved,
+    paste,
+    place_of,
+    served,
+    track_layer,
+    visit,
+)
 from playwright.sync_api import expect
 
 from core.sample import write_sample
@@ -14,6 +27,8 @@ from jobs.store import JobStore
 pytestmark = pytest.mark.browser
 DAY1 = "700001_day1_2025-06-02"
 ALL = "700001_all_probes_2025-06-03"
+WIDE = f"{SOLID}.data.filter((t) => t.line.width > 8).map((t) => t.name)"
+"""Tracks that are drawn wide in the 3-D view: the selected one, and the one under the mouse."""
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +110,7 @@ def test_selecting_anywhere_selects_everywhere(server, browser_here):
     cell(page, "track", 2).click()
     name = cell(page, "track", 2).inner_text()
     expect(page.get_by_role("heading", name=f"Track {name}")).to_be_visible()
-    # every trace has its width; the selected track's is the widest
-    widths = "() => { const find = (root) => { for (const e of root.querySelectorAll('*')) { if (e.data && e.layout) "
-    widths += "return e; if (e.shadowRoot) { const f = find(e.shadowRoot); if (f) return f } } return null };"
-    widths += "return find(document).data.map(t => [t.name, t.line.width]).filter(t => t[1] > 8).map(t => t[0]) }"
-    page.wait_for_function(f"() => JSON.stringify(({widths})()) === JSON.stringify([{name!r}])")
+    page.wait_for_function(f"() => JSON.stringify({WIDE}) === JSON.stringify([{name!r}])")
     # a problem in the list selects its row
     problem = page.locator('.tabulator-cell[tabulator-field="message"]:visible').first
     problem.scroll_into_view_if_needed()
@@ -107,6 +118,55 @@ def test_selecting_anywhere_selects_everywhere(server, browser_here):
     about = page.locator(".tabulator-row:visible", has=page.locator('.tabulator-cell[tabulator-field="message"]')).first
     track = about.locator('.tabulator-cell[tabulator-field="track"]').inner_text()
     expect(page.get_by_role("heading", name=f"Track {track}")).to_be_visible()
+    # a line in a view does, too
+    other = cell(page, "track", 0).inner_text()
+    page.mouse.click(*place_of(page, other))
+    expect(page.get_by_role("heading", name=f"Track {other}")).to_be_visible()
+    page.close()
+
+
+def test_a_hover_in_one_view_is_a_hover_in_all_four(server, browser_here):
+    page = visit(browser_here, server.url).page
+    open_saved(page, DAY1)
+    page.locator(".js-plotly-plot").wait_for()
+    track = "20250312_ProbeA"
+    x, y = place_of(page, track)
+    page.mouse.move(x - 2, y - 30)
+    page.mouse.move(x, y, steps=5)
+    page.wait_for_function(f"() => JSON.stringify(({HOVERED})()) === JSON.stringify([{track!r}])")
+    page.wait_for_function(f"() => JSON.stringify({WIDE}) === JSON.stringify([{track!r}])")
+    page.mouse.move(5, 5)
+    page.wait_for_function(f"() => ({HOVERED})().length + {WIDE}.length === 0")
+    # and the other way: the 3-D view's own event, since its pixels depend on the graphics
+    number = page.evaluate(f"() => {SOLID}.data.findIndex((t) => t.name === '20250312_ProbeB_Shank2')")
+    page.evaluate(f"() => {SOLID}.emit('plotly_hover', {{ points: [{{ curveNumber: {number}, pointNumber: 0 }}] }})")
+    page.wait_for_function(f"() => ({HOVERED})()[0] === '20250312_ProbeB_Shank2'")
+    page.evaluate(f"() => {SOLID}.emit('plotly_unhover', {{}})")
+    page.wait_for_function(f"() => ({HOVERED})().length === 0")
+    page.close()
+
+
+def test_a_card_s_tracks_are_picked_and_its_facts_unfold(server, browser_here):
+    page = visit(browser_here, server.url).page
+    open_saved(page, DAY1)
+    if cell(page, "stream", 0).inner_text() == "–":  # no draft of an earlier visit
+        page.get_by_role("button", name="Accept certain").click()
+    picked = page.get_by_role("button", name="20250312_ProbeB_Shank3")
+    picked.click()
+    expect(page.get_by_role("heading", name="Track 20250312_ProbeB_Shank3")).to_be_visible()
+    expect(picked).to_have_attribute("aria-pressed", "true")
+    # a press beside the tracks goes through the probe's shanks
+    page.get_by_text("266 of 448 units").first.click()
+    expect(page.get_by_role("heading", name="Track 20250312_ProbeB_Shank4")).to_be_visible()
+    facts = page.get_by_role("button", name="Facts of 2025-03-12 10:14")
+    facts.click()
+    expect(page.get_by_role("row", name="length of blocks 75 min")).to_be_visible()
+    expect(page.get_by_role("row", name="aligned before unknown")).to_contain_text("quality_control.json of 2 assets")
+    expect(page.get_by_role("row", name="manipulator").first).to_contain_text("um")
+    cell(page, "track", 0).click()
+    expect(facts).to_have_attribute("aria-expanded", "true")
+    facts.click()
+    expect(page.get_by_role("row", name="length of blocks")).to_have_count(0)
     page.close()
 
 
