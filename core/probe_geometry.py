@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from core.contacts import RecordedContact, all_contacts, catalogue_entry
 from core.models import Probe
 
+PITCH_UM = 250.0
+"""Distance of neighbouring shanks on nearly every four-shank Neuropixels probe."""
 GUI_TIP_UM = 200.0
 """From the tip to the lowest row of electrodes, as the alignment GUI takes it for every probe."""
 
@@ -71,6 +73,12 @@ def probe_model(part_number: str) -> ProbeModel | None:
         row_pitch_um=float(features["electrode_pitch_vert_um"]),
         electrodes_per_shank=int(features["electrodes_per_shank"]),
     )
+
+
+def shank_pitch_um(probe: Probe | None) -> float:
+    """Distance of a probe's neighbouring shanks by its part number; the usual one where the catalogue has none."""
+    model = probe_model(probe.part_number) if probe is not None else None
+    return model.shank_pitch_um if model is not None and model.shank_pitch_um > 0 else PITCH_UM
 
 
 def model_contacts(part_number: str, shank: int | None = None) -> tuple[RecordedContact, ...]:

@@ -10,16 +10,15 @@ Geometry cannot tell a row of shanks from its mirror image: which end is shank 0
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 
 from core.models import Points
+from core.probe_geometry import PITCH_UM
 from core.track_geometry import TrackShape
 
-PITCH_UM = 250.0
-"""Distance of neighbouring shanks on every four-shank Neuropixels probe."""
 SHANKS = 4
 
 
@@ -47,7 +46,8 @@ class ShankLayout:
     axis: Points
     """(3,) their common direction, from the surface to the tips."""
     across: Points
-    """(3,) unit vector at right angles to it in the plane of the probe, from the first track towards the last."""
+    """(3,) unit vector at right angles to it in the plane of the probe, from the first track towards the last, or
+    towards one side of the brain."""
     middle_um: Points
     """(3,) mean place of the tracks at mid-depth."""
     position_um: Points
@@ -159,6 +159,35 @@ def _layout(tracks: _Stretches) -> ShankLayout:
         order=tuple(int(i) for i in order),
         spacing_um=np.diff(position[order]),
         angle_deg=tracks.angles_deg(),
+    )
+
+
+SIDES = (("left", "right"), ("back", "front"), ("below", "above"))
+"""Where each axis of RAS coordinates comes from and leads to."""
+
+
+def side_of(direction: Points) -> tuple[str, str]:
+    """Where a direction in RAS coordinates mostly comes from, and where it leads to: `("left", "right")`."""
+    axis = int(np.abs(direction).argmax())
+    start, end = SIDES[axis]
+    return (start, end) if direction[axis] >= 0 else (end, start)
+
+
+def anatomical(layout: ShankLayout) -> ShankLayout:
+    """The layout seen from one side of the brain: `across` leads to the right, or to the front where it runs that way.
+
+    A layout turns with the order of its tracks, which hides a mirrored order; this one does not. Its tracks must be in
+    RAS coordinates.
+    """
+    if layout.across[int(np.abs(layout.across).argmax())] >= 0:
+        return layout
+    return replace(
+        layout,
+        across=-layout.across,
+        position_um=-layout.position_um,
+        out_of_plane_um=-layout.out_of_plane_um,
+        order=layout.order[::-1],
+        spacing_um=layout.spacing_um[::-1],
     )
 
 

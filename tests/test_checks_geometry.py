@@ -205,6 +205,21 @@ def test_a_shank_that_stands_far_off_is_warned(four):
     assert problems(moved, "S2")
 
 
+def test_shanks_stand_as_far_apart_as_the_type_of_the_probe_has_them(four):
+    mouse, insertion = four
+
+    def of_type(part: str) -> t.Mouse:
+        recordings = tuple(
+            replace(r, probes=tuple(replace(p, part_number=part) if p.name == insertion.probe else p for p in r.probes))
+            for r in mouse.subject.recordings
+        )
+        return replace(mouse, subject=replace(mouse.subject, recordings=recordings))
+
+    assert not problems(mouse, "S2")
+    assert not problems(of_type("unheard of"), "S2")
+    assert "on the probe it is 2141 um" in problems(of_type("NP2022"), "S2")[0].message
+
+
 def test_a_shank_that_leans_is_warned_by_its_angle(four):
     mouse, probe = four
     leaning = with_points(mouse, probe.tracks[1], lambda p: p + np.linspace(0, 300.0, len(p))[:, None] * [0, 1.0, 0])

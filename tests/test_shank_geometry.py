@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from core.shank_geometry import ShankLimits, fit_pitch, looks_like_shanks, shank_groups, shank_layout, tissue_scale
+from core.shank_geometry import (
+    ShankLimits,
+    anatomical,
+    fit_pitch,
+    looks_like_shanks,
+    shank_groups,
+    shank_layout,
+    side_of,
+    tissue_scale,
+)
 from core.track_geometry import track_shape
 
 
@@ -199,3 +208,31 @@ def test_the_order_of_the_tracks_does_not_decide_the_groups(seed, shuffler):
     assert {frozenset(order[i] for i in group.tracks) for group in shuffled} == plain == {
         frozenset({0, 1, 2, 3}), frozenset({4, 5})
     }  # fmt: skip
+
+
+# --- as it stands in the brain ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("way", "sides"),
+    [((1, 0, 0), ("left", "right")), ((0, 1, 0), ("back", "front")), ((0.9, -0.3, 0), ("left", "right"))],
+)
+@pytest.mark.parametrize("turned", [1, -1])
+def test_a_row_of_shanks_is_seen_from_one_side_of_the_brain_whatever_their_order(way, sides, turned):
+    step = np.array(way) / np.linalg.norm(way)
+    tracks = shapes(*(shank(250.0 * place * step) for place in range(4)))[::turned]
+    layout = anatomical(shank_layout(tracks))
+    assert side_of(layout.across) == sides
+    np.testing.assert_allclose(layout.across, step, atol=1e-9)
+    assert layout.order == tuple(range(4))[::turned]
+    np.testing.assert_allclose(layout.position_um, np.array([-375, -125, 125, 375])[::turned], atol=1e-6)
+    np.testing.assert_allclose(layout.spacing_um, 250.0, atol=1e-6)
+
+
+def test_turning_a_layout_round_keeps_neighbours_and_their_distances_together():
+    tracks = shapes(*probe(places=(0, 250, 700, 900))[::-1])
+    before, after = shank_layout(tracks), anatomical(shank_layout(tracks))
+    assert after.order == (3, 2, 1, 0)
+    np.testing.assert_allclose(after.spacing_um, [250, 450, 200], atol=1e-9)
+    np.testing.assert_allclose(after.out_of_plane_um, -before.out_of_plane_um, atol=1e-9)
+    assert anatomical(after) is after

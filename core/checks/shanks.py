@@ -13,8 +13,10 @@ import numpy as np
 from core.checks.index import CheckIndex
 from core.checks.probes import MappedProbe
 from core.models import Problem
+from core.probe_geometry import shank_pitch_um
 from core.rules import problem
-from core.shank_geometry import PITCH_UM, ShankLayout, shank_layout
+from core.shank_geometry import ShankLayout, shank_layout
+from core.slots import probe_of
 
 
 def check_shanks(index: CheckIndex, probes: Sequence[MappedProbe]) -> Iterator[Problem]:
@@ -65,10 +67,11 @@ def _order(index: CheckIndex, probe: MappedProbe, layout: ShankLayout, shanks: l
 
 
 def _spacing(index: CheckIndex, probe: MappedProbe, layout: ShankLayout, shanks: list[int]) -> Iterator[Problem]:
-    """Neighbours as they are mapped, against so many pitches."""
+    """Neighbours as they are mapped, against so many times the distance that the probe's type has."""
+    pitch_um = shank_pitch_um(probe_of(probe.recording, index.rows[probe.rows[0]].ephys_collection))
     at = sorted(range(len(shanks)), key=shanks.__getitem__)
     for one, other in pairwise(at):
-        true_um = PITCH_UM * (shanks[other] - shanks[one])
+        true_um = pitch_um * (shanks[other] - shanks[one])
         apart_um = float(
             np.hypot(
                 layout.position_um[other] - layout.position_um[one],
