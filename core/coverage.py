@@ -59,7 +59,7 @@ class RowCoverage:
     recording: str
     stream: str
     shank: int | None
-    """0-based shank within the stream."""
+    """0-based shank as `ephys_shank` has it."""
     status: str
     """"delivered" or "missing"."""
     why: str = ""

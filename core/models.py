@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.contacts import RecordedContact
+from core.sorted_streams import SortedStream as SortedStream
 from core.targets import Target as Target
 
 Points = NDArray[np.float64]
@@ -204,18 +205,6 @@ class Probe:
     contacts: tuple[RecordedContact, ...] = ()  # the electrodes recorded from; () when unknown
 
 
-@dataclass(frozen=True, slots=True)
-class SortedStream:
-    """One stream of a sorting, named by its exact token."""
-
-    token: str
-    shanks: tuple[int, ...]
-    """0-based sorted shanks, from `_groupN`; () when the stream was sorted as a whole."""
-    units: int | None = None
-    passing: int | None = None
-    """Units that pass quality control."""
-
-
 class SortingStatus(StrEnum):
     """What became of a sorting."""
 
@@ -355,7 +344,7 @@ class Assignment:
     sorting: str = ""
     stream: str = ""
     shank: int | None = None
-    """0-based shank within the stream; None for a single-shank stream."""
+    """0-based physical shank of the stream's probe; None for a stream of one shank."""
     surface: str = ""
     include: bool = True
     note: str = ""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from core.asset_names import split_stream
 from core.models import Assignment, Recording, Sorting
-from core.slots import probe_of, recorded_shanks
+from core.slots import probe_of, recorded_shanks, stream_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,15 @@ class ShankPlace:
     """As a row has it: None where the stream is one shank."""
 
 
-def shank_places(recording: Recording, sorting: Sorting, stream: str) -> tuple[ShankPlace, ...]:
-    """The shanks of the probe that a stream belongs to, first shank first; one place for a probe of one shank."""
-    tokens = [each.token for each in sorting.streams]
+def shank_places(recording: Recording, sorting: Sorting | None, stream: str) -> tuple[ShankPlace, ...]:
+    """The shanks of the probe that a stream belongs to, first shank first; one place for a probe of one shank.
+
+    Args:
+        recording: Its probes tell the recorded shanks.
+        sorting: The chosen sorting; without one its usable sortings count, else its probes.
+        stream: The stream's exact token.
+    """
+    tokens = stream_names(recording) if sorting is None else [each.token for each in sorting.streams]
     split = split_stream(stream, tokens)
     if split is not None:
         found = [(other, token) for token in tokens if (other := split_stream(token, tokens)) is not None]
@@ -39,9 +45,17 @@ def shank_places(recording: Recording, sorting: Sorting, stream: str) -> tuple[S
     return (ShankPlace(probe.shanks[0] if probe is not None and len(probe.shanks) == 1 else 0, stream, None),)
 
 
+def of_one_sorting(row: Assignment, other: Assignment) -> bool:
+    """Whether two rows are of one recording, and of one sorting of it as far as both have chosen one."""
+    sortings = {row.sorting, other.sorting} - {""}
+    return row.recording == other.recording and len(sortings) <= 1
+
+
 def place_of(assignment: Assignment, places: Sequence[ShankPlace]) -> ShankPlace | None:
-    """The shank that a row gives its track; None while it names none of them."""
+    """The shank that a row gives its track; None while it names none of them, which a stream of one need not."""
     own = [place for place in places if place.stream == assignment.stream]
+    if len(own) == 1 and assignment.shank is None:
+        return own[0]
     return next((place for place in own if place.shank is None or place.shank == assignment.shank), None)
 
 

@@ -40,22 +40,49 @@ def stream_names(recording: Recording) -> tuple[str, ...]:
 
 
 def recorded_shanks(recording: Recording, stream: str, sorting: Sorting | None = None) -> tuple[int, ...]:
-    """0-based shanks of a stream that need a track each; () when the stream is one shank and its shank stays blank.
+    """0-based physical shanks of a stream that need a track each; () when the stream is one shank and stays blank.
+
+    Those with recorded channels by settings.xml, and those that were sorted: a shank that the sorting lost still stands
+    in the brain, and the alignment counts it.
 
     Args:
-        recording: Its probes say how many shanks there are where the sorting does not.
+        recording: Its probes tell the recorded shanks.
         stream: The stream's exact token.
         sorting: The chosen sorting; without it any usable one counts.
     """
-    if split_stream(stream, stream_names(recording) if sorting is None else [s.token for s in sorting.streams]):
+    if _is_split(recording, stream, sorting):
         return ()
+    own = _sorted(recording, stream, sorting)
     probe = probe_of(recording, stream)
-    for each in (sorting,) if sorting is not None else usable_sortings(recording, stream):
-        found = sorted_stream_of(each, stream)
-        if found is not None and found.shanks:
-            single = found.shanks == (0,) and (probe is None or probe.shank_count == 1)
-            return () if single else tuple(sorted(found.shanks))
-    return tuple(sorted(probe.shanks)) if probe is not None and probe.shank_count > 1 else ()
+    by_settings = probe.shanks if probe is not None and probe.shank_count > 1 else ()
+    if not by_settings and own == (0,) and not shank_doubt(recording, stream, sorting):
+        return ()
+    return tuple(sorted({*by_settings, *own}))
+
+
+def sorted_shanks(recording: Recording, stream: str, sorting: Sorting | None = None) -> tuple[int, ...]:
+    """Those of `recorded_shanks` that a row can name: all of them, unless a sorting holds some only."""
+    recorded = recorded_shanks(recording, stream, sorting)
+    return (_sorted(recording, stream, sorting) or recorded) if recorded else ()
+
+
+def shank_doubt(recording: Recording, stream: str, sorting: Sorting | None = None) -> str:
+    """Why the shanks of a stream may be others than they are said to be; "" when they are known."""
+    chosen = (sorting,) if sorting is not None else usable_sortings(recording, stream)
+    found = (sorted_stream_of(each, stream) for each in chosen)
+    return next((each.doubt for each in found if each is not None and each.doubt), "")
+
+
+def _is_split(recording: Recording, stream: str, sorting: Sorting | None) -> bool:
+    tokens = stream_names(recording) if sorting is None else [each.token for each in sorting.streams]
+    return split_stream(stream, tokens) is not None
+
+
+def _sorted(recording: Recording, stream: str, sorting: Sorting | None) -> tuple[int, ...]:
+    """The shanks that were sorted apart, by the chosen sorting, else by the first usable one that tells any."""
+    chosen = (sorting,) if sorting is not None else usable_sortings(recording, stream)
+    found = (sorted_stream_of(each, stream) for each in chosen)
+    return next((tuple(sorted(each.shanks)) for each in found if each is not None and each.shanks), ())
 
 
 def stream_letter(stream: str) -> str | None:

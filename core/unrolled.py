@@ -20,9 +20,10 @@ from core.geometry import level0_to_image_ras_um
 from core.models import AnnotationLayer, Assignment, ImageFrame, Points, Probe, Recording, Sorting, State
 from core.plans import plan_of
 from core.probe_geometry import GUI_TIP_UM
-from core.same_probe import ShankPlace, place_of, shank_places
-from core.shank_geometry import ShankLayout, shank_groups, shank_layout, tissue_scale
-from core.slots import probe_of
+from core.same_probe import ShankPlace, of_one_sorting, place_of, shank_places
+from core.shank_geometry import ShankLayout, anatomical, shank_groups, shank_layout, tissue_scale
+from core.shank_units import UnitsByShank, units_by_shank
+from core.slots import probe_of, shank_doubt, sorted_stream_of
 from core.subjects.facts import probe_facts
 from core.subjects.units import StreamUnits
 from core.tissue import Tissue
@@ -79,6 +80,7 @@ class ShankPlane:
     tip_um: Points
     """(n, 2) lower ends."""
     layout: ShankLayout
+    """With `across` towards one side of the brain, so that a mirrored order looks mirrored."""
 
     @property
     def spacings(self) -> tuple[tuple[int, int, float], ...]:
@@ -145,7 +147,7 @@ def unroll(
         state: Has the tracks.
         frame: The image's geometry.
         recording: The row's recording; None while none is chosen.
-        sorting: The row's sorting.
+        sorting: The row's sorting; without one the shanks and contacts are those of settings.xml.
         units: By stream token, as far as they were read.
         scale: Size of the cleared brain over its size in life, as `drawn_scale` tells it.
         atlas: The way into the atlas, where targets are told.
@@ -158,45 +160,92 @@ def unroll(
     shape = drawn_shape(layers[row.track], frame) if row.track in layers else None
     if shape is None:
         return None
-    places: tuple[ShankPlace, ...] = ()
-    if recording is not None and sorting is not None and row.stream:
-        places = shank_places(recording, sorting, row.stream)
-    own = place_of(row, places)
-    if recording is None or own is None:
+    seen = tissue if tissue is not None and tissue.frame == frame else None  # of another image it tells nothing
+    if recording is None or not row.stream:
         alone = _shank(0, layers[row.track], frame, _Source(scale=scale))
-        why = "No stream is chosen for this row" if not places else "No shank is chosen for this row"
+        why = f"No {'recording' if recording is None else 'stream'} is chosen for this row"
         return Unrolled((alone,), 0, 1, scale, None, None, (f"{why}: its contacts and units are not known.",))
+    places = shank_places(recording, sorting, row.stream)
+    streams = {place.stream for place in places}
+    target = target_on_track(shape, frame, recording, streams, atlas)
+    inserted_um = plan_of(recording, streams).depth_um
+    more = [target.unknown] if target is not None and target.unknown else []
+    own = place_of(row, places)
+    if own is None:
+        alone = _shank(0, layers[row.track], frame, _Source(scale=scale))
+        why = "No shank is chosen for this row" if row.shank is None else f"Shank {row.shank + 1} was not recorded"
+        told = (f"{why}: its contacts and units are not known.", *more)
+        return Unrolled((alone,), 0, 1, scale, inserted_um, None, told, target)
     mapped = {own.number: row.track}
     for other in rows:
-        place = place_of(other, places) if other.include and other.sorting == row.sorting else None
+        place = place_of(other, places) if other.include and of_one_sorting(row, other) else None
         if place is not None and other.track in layers:
             mapped.setdefault(place.number, other.track)
-    shanks, unknown = [], []
-    seen = tissue if tissue is not None and tissue.frame == frame else None  # of another image it tells nothing
+    shanks = []
+    found = {stream: _units(recording, sorting, stream, places, units or {}) for stream in streams}
     for place in places:
-        source = _Source(probe_of(recording, place.stream), (units or {}).get(place.stream), scale, seen)
-        layer = layers.get(mapped.get(place.number, ""))
-        shanks.append(_shank(place.number, layer, frame, source, sorted_shank=place.shank))
+        source = _Source(probe_of(recording, place.stream), found[place.stream], scale, seen)
+        shanks.append(_shank(place.number, layers.get(mapped.get(place.number, "")), frame, source))
+    unknown = []
     if not len(shanks[places.index(own)].contacts_um):
         contacts = next(fact for fact in probe_facts(recording, own.stream) if fact.name == "recorded contacts")
         unknown.append(f"No contacts known: {contacts.looked_for or 'none recorded on this shank'}.")
-    read = (units or {}).get(own.stream)
-    if read is not None and read.looked_for:
-        unknown.append(f"Units: {read.looked_for}.")
-    probe, streams = probe_of(recording, own.stream), {place.stream for place in places}
-    target = target_on_track(shape, frame, recording, streams, atlas)
+    unknown += _unit_gaps(row, own, recording, sorting, found[own.stream])
+    probe = probe_of(recording, own.stream)
     return Unrolled(
         shanks=tuple(shanks),
         chosen=places.index(own),
         shank_count=max([probe.shank_count if probe else 1, *(place.number + 1 for place in places)]),
         scale=scale,
-        inserted_um=plan_of(recording, streams).depth_um,
+        inserted_um=inserted_um,
         plane=_plane(
             [(each.number, each.track, drawn_shape(layers[each.track], frame)) for each in shanks if each.track]
         ),
-        unknown=(*unknown, target.unknown) if target is not None and target.unknown else tuple(unknown),
+        unknown=(*unknown, *more),
         target=target,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Units:
+    """The units of one stream with the shanks that they are of."""
+
+    units: StreamUnits
+    on: UnitsByShank
+
+
+def _units(
+    recording: Recording,
+    sorting: Sorting | None,
+    stream: str,
+    places: Sequence[ShankPlace],
+    known: Mapping[str, StreamUnits],
+) -> _Units | None:
+    """The units of one stream; None while they are not read, and without a sorting."""
+    if sorting is None or stream not in known:
+        return None
+    shanks = {place.number for place in places if place.stream == stream}
+    by_shank = units_by_shank(known[stream], sorted_stream_of(sorting, stream), probe_of(recording, stream), shanks)
+    return _Units(known[stream], by_shank)
+
+
+def _unit_gaps(
+    row: Assignment, own: ShankPlace, recording: Recording, sorting: Sorting | None, found: _Units | None
+) -> list[str]:
+    """What is not known of the units of a row's shank."""
+    if sorting is None:
+        why = "The chosen sorting is not one of this recording" if row.sorting else "No sorting is chosen for this row"
+        return [f"{why}: its units are not known."]
+    told = []
+    stream, doubt = sorted_stream_of(sorting, own.stream), shank_doubt(recording, own.stream, sorting)
+    if own.shank is not None and stream is not None and stream.shanks and own.shank not in stream.shanks:
+        told.append(f"The sorting holds nothing of shank {own.number + 1}.")
+    if doubt:
+        told.append(f"The units may be another shank's: {doubt}.")
+    if found is not None:
+        told += [f"Units: {found.units.looked_for}."] if found.units.looked_for else []
+        told += [found.on.words] if found.on.words else []
+    return told
 
 
 def drawn_scale(state: State, frame: ImageFrame) -> float | None:
@@ -210,19 +259,12 @@ class _Source:
     """What was recorded by one stream, and in what it lay, as far as it is known."""
 
     probe: Probe | None = None
-    units: StreamUnits | None = None
+    units: _Units | None = None
     scale: float = 1.0
     tissue: Tissue | None = None
 
 
-def _shank(
-    number: int,
-    layer: AnnotationLayer | None,
-    frame: ImageFrame,
-    source: _Source,
-    *,
-    sorted_shank: int | None = None,
-) -> UnrolledShank:
+def _shank(number: int, layer: AnnotationLayer | None, frame: ImageFrame, source: _Source) -> UnrolledShank:
     shape = drawn_shape(layer, frame) if layer is not None else None
     if layer is None or shape is None:
         return UnrolledShank(number, "", 0.0, _NO_CONTACTS, _NO_CONTACTS, _NOTHING, None)
@@ -233,9 +275,9 @@ def _shank(
     across = np.array([contact.x_um for contact in own])
     units, passing = _NOTHING, None
     if source.units is not None:
-        here = source.units.on_shank(sorted_shank)
-        units = depth_um(source.units.depths_um[here], length, scale=scale)
-        passing = None if source.units.passing is None else source.units.passing[here]
+        here, every = source.units.on.shanks == number, source.units.units
+        units = depth_um(every.depths_um[here], length, scale=scale)
+        passing = None if every.passing is None else every.passing[here]
     depths = depth_um(heights, length, scale=scale)
     return UnrolledShank(
         number=number,
@@ -255,7 +297,7 @@ def _plane(tracks: Sequence[tuple[int, str, TrackShape | None]]) -> ShankPlane |
     if len(known) < 2:
         return None
     shapes = [shape for _, _, shape in known]
-    layout = shank_layout(shapes)
+    layout = anatomical(shank_layout(shapes))
     seen = np.column_stack([layout.across, layout.axis])
     entries = (np.array([shape.entry_um for shape in shapes]) - layout.middle_um) @ seen
     tips = (np.array([shape.tip_um for shape in shapes]) - layout.middle_um) @ seen
@@ -292,86 +334,3 @@ def depth_bins(shank: UnrolledShank, *, step_um: float = 100.0) -> DepthBins:
     edges = step_um * np.arange(low, high + 1)
     passing = shank.units_um if shank.passing is None else shank.units_um[shank.passing]
     return DepthBins(edges, np.histogram(shank.units_um, edges)[0], np.histogram(passing, edges)[0])
-
-
-# --- in words -------------------------------------------------------------------------------------
-
-
-def describe(unrolled: Unrolled) -> tuple[str, ...]:
-    """The picture in sentences with numbers: the row's own shank first, then the probe, then what is not known."""
-    shank = unrolled.shanks[unrolled.chosen]
-    told = [
-        f"The track is {_mm(shank.length_um)} long; its {len(shank.points_um):,} points lie "
-        f"{shank.residual_rms_um:.0f} um from a straight line (root mean square).",
-        *_contact_words(shank),
-        *_unit_words(shank),
-    ]
-    surface = unrolled.planned_surface_um
-    if surface is not None:
-        off = f"{_mm(abs(surface))} {'above' if surface < 0 else 'below'}" if abs(surface) >= 5.0 else "at"
-        told.append(
-            f"The probe was moved in by {unrolled.inserted_um:,.0f} um: by that the surface lies {off} the "
-            "upper end of the track."
-        )
-    told += _target_words(unrolled)
-    told += _other_shanks(unrolled)
-    if f"{unrolled.scale:.2f}" != "1.00" and any(len(each.contacts_um) for each in unrolled.shanks):
-        told.append(
-            f"Heights on the probe are multiplied by {unrolled.scale:.2f}: the size of this tissue, by the distances "
-            "of tracks that stand like the shanks of one probe."
-        )
-    return (*told, *unrolled.unknown)
-
-
-def _target_words(unrolled: Unrolled) -> list[str]:
-    target, length = unrolled.target, unrolled.shanks[unrolled.chosen].length_um
-    if target is None or target.depth_um is None or target.distance_um is None:
-        return []
-    depth = target.depth_um
-    if depth < 0:
-        where = f"{_mm(-depth)} above the upper end"
-    elif depth > length:
-        where = f"{_mm(depth - length)} below the tip"
-    else:
-        where = f"at a depth of {_mm(depth)}"
-    return [f"{target.words[0].upper()}{target.words[1:]} lies {_mm(target.distance_um)} beside the line, {where}."]
-
-
-def _contact_words(shank: UnrolledShank) -> list[str]:
-    if not len(shank.contacts_um):
-        return []
-    depths, total, out = shank.contacts_um[:, 0], len(shank.contacts_um), int(shank.above.sum())
-    if out:
-        first = f"{out} of {total} contacts lie above the surface, up to {_mm(-float(depths.min()))}."
-    else:
-        first = f"All {total} contacts lie below the surface, the highest {_mm(float(depths.min()))} below it."
-    bare = 0 if shank.no_tissue is None else int((shank.no_tissue & ~shank.above).sum())
-    more = [f"{bare} of {total} contacts lie where the image shows no tissue."] if bare else []
-    return [first, *more, f"The deepest contact is {_mm(shank.length_um - float(depths.max()))} above the tip."]
-
-
-def _unit_words(shank: UnrolledShank) -> list[str]:
-    total = len(shank.units_um)
-    if not total:
-        return []
-    good = "" if shank.passing is None else f", {int(shank.passing.sum()):,} of which pass quality control"
-    out = int((shank.units_um < 0).sum())
-    low, high = float(shank.units_um.min()), float(shank.units_um.max())
-    above = f"; {out:,} of them lie above the surface" if out else ""
-    return [f"{total:,} units{good}, at depths from {_mm(low)} to {_mm(high)}{above}."]
-
-
-def _other_shanks(unrolled: Unrolled) -> list[str]:
-    told = []
-    bare = [str(shank.number + 1) for shank in unrolled.shanks if not shank.track]
-    if bare:
-        told.append(f"No row gives a track to shank {', '.join(bare)} of {unrolled.shank_count}.")
-    plane = unrolled.plane
-    if plane is not None:
-        apart = "; ".join(f"{one + 1} to {other + 1}: {um:.0f} um" for one, other, um in plane.spacings)
-        told.append(f"Distances of neighbouring shanks as drawn: {apart}.")
-    return told
-
-
-def _mm(um: float) -> str:
-    return f"{um / 1000.0:.2f} mm"

@@ -98,7 +98,14 @@ def _sorting(sorting: Sorting) -> Answer:
         "reason": sorting.reason,
         "copy_of": sorting.copy_of or None,
         "streams": [
-            {"token": s.token, "shanks": list(s.shanks), "units": s.units, "passing": s.passing}
+            {
+                "token": s.token,
+                "shanks": list(s.shanks),
+                "groups": list(s.groups or s.shanks),
+                "doubt": s.doubt,
+                "units": s.units,
+                "passing": s.passing,
+            }
             for s in sorting.streams
         ],
     }

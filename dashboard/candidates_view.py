@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import panel as pn
 import panel.ui as pmui
 
-from core.models import Assignment, Recording, Sorting
+from core.models import Recording, Sorting
 from core.same_probe import ShankPlace, place_of, shank_places
-from core.slots import usable_sortings
 from core.suggestions.candidates import MOST, Candidate
 from dashboard import text
 from dashboard.state import Opened
@@ -25,29 +24,27 @@ class Drawable:
     """A candidate with what its picture needs."""
 
     candidate: Candidate
-    assignment: Assignment
-    """As it is drawn: with a sorting and a shank where the candidate leaves them open."""
     recording: Recording | None
     sorting: Sorting | None
     places: tuple[ShankPlace, ...]
 
+    @property
+    def undrawn(self) -> str:
+        """What stands where contacts and units cannot be drawn; "" where they can."""
+        mine = self.candidate.assignment
+        if self.recording is None or not mine.stream:
+            return ""
+        return "shank open" if place_of(mine, self.places) is None else "" if self.sorting else "sorting open"
+
 
 def drawable(opened: Opened, candidate: Candidate) -> Drawable:
-    """The recording, sorting and shank that a candidate's contacts and units are taken from."""
+    """Where a candidate's contacts and units are taken from. What it leaves open is not chosen for it."""
     mine = candidate.assignment
     recording = opened.subject.recording(mine.recording) if opened.subject else None
     if recording is None:
-        return Drawable(candidate, mine, None, None, ())
-    usable = usable_sortings(recording, mine.stream)
-    named = [sorting for sorting in recording.sortings if sorting.asset.name == mine.sorting]
-    sorting = next(iter([*named, *usable[-1:]]), None)
-    if sorting is None:
-        return Drawable(candidate, mine, recording, None, ())
-    places = shank_places(recording, sorting, mine.stream)
-    shown = replace(mine, sorting=sorting.asset.name)
-    if place_of(shown, places) is None and places:
-        shown = replace(shown, stream=places[0].stream, shank=places[0].shank)
-    return Drawable(candidate, shown, recording, sorting, places)
+        return Drawable(candidate, None, None, ())
+    sorting = next((each for each in recording.sortings if each.asset.name == mine.sorting), None)
+    return Drawable(candidate, recording, sorting, shank_places(recording, sorting, mine.stream) if mine.stream else ())
 
 
 def name_of(candidate: Candidate, *, tracks: bool) -> str:

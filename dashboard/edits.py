@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from core.errors import InputError
 from core.models import Assignment, Recording, Role, Sorting, SortingStatus, Subject, Suggestion
+from core.slots import shank_doubt, sorted_shanks
 from dashboard.text import label
 
 EMPTY = "–"
@@ -56,9 +57,9 @@ def sorting_labels(recording: Recording) -> dict[str, str]:
     return unique_labels({s.asset.name: sorting_label(s) for s in recording.sortings if not s.copy_of})
 
 
-def shank_label(shank: int, total: int) -> str:
-    """A 0-based shank as people count: `1 of 4`."""
-    return f"{shank + 1} of {total}"
+def shank_label(shank: int, total: int, *, unsure: bool = False) -> str:
+    """A 0-based shank as people count: `1 of 4`, and `1 of 4 (?)` where it may be another one of the probe."""
+    return f"{shank + 1} of {total}" + (" (?)" if unsure else "")
 
 
 def shank_count(recording: Recording, stream: str, shanks: Iterable[int]) -> int:
@@ -102,8 +103,9 @@ def choices(subject: Subject | None, assignment: Assignment, column: str) -> dic
     stream = next((s for s in sorting.streams if s.token == assignment.stream), None)
     if column != "shank" or stream is None:
         return {}
-    total = shank_count(recording, stream.token, stream.shanks)
-    return {shank_label(shank, total): shank for shank in stream.shanks}
+    shanks = sorted_shanks(recording, stream.token, sorting)
+    total, doubt = shank_count(recording, stream.token, shanks), shank_doubt(recording, stream.token, sorting)
+    return {shank_label(shank, total, unsure=bool(doubt)): shank for shank in shanks}
 
 
 def shown(subject: Subject | None, assignment: Assignment, column: str) -> str:

@@ -22,6 +22,8 @@ class Column:
     planned_um: float | None = None
     """Depth of the surface by how far the probe was moved in."""
     target: TargetOnTrack | None = None
+    undrawn: str = ""
+    """What stands in place of contacts and units that no choice was made for."""
 
 
 def columns_of(unrolled: Unrolled) -> tuple[Column, ...]:
@@ -39,7 +41,7 @@ def columns_of(unrolled: Unrolled) -> tuple[Column, ...]:
     )
 
 
-def column_of(unrolled: Unrolled, head: str, line: str, *, chosen: bool) -> Column:
+def column_of(unrolled: Unrolled, head: str, line: str, *, chosen: bool, undrawn: str = "") -> Column:
     """The chosen shank of one candidate."""
     return Column(
         shank=unrolled.shanks[unrolled.chosen],
@@ -48,4 +50,5 @@ def column_of(unrolled: Unrolled, head: str, line: str, *, chosen: bool) -> Colu
         chosen=chosen,
         planned_um=unrolled.planned_surface_um,
         target=unrolled.target,
+        undrawn=undrawn,
     )

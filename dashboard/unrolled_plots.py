@@ -11,6 +11,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from core.shank_geometry import side_of
 from core.unrolled import DepthBins, ShankPlane, Unrolled, UnrolledShank, depth_bins
 from core.unrolled_target import TargetOnTrack
 from dashboard.edits import shank_label
@@ -25,6 +26,8 @@ PLANNED = "#d64550"
 WIDTH_OF_SHANKS = {1: 420, 2: 500, 3: 590}
 LEAST_WIDTH, MOST_WIDTH = 340, 680
 PLANE_WIDTH = 250
+LETTERS = {"left": "L", "right": "R", "back": "P", "front": "A", "below": "V", "above": "D"}
+"""Anatomical letters of the sides at both ends of the plane."""
 _TRACK, _CONTACTS, _UNITS = (0.06, 0.18), (0.26, 0.40), (0.48, 0.97)
 """Where the three lanes of a shank stand, as shares of its width."""
 _OFF_UM, _ACROSS_UM = 150.0, 70.0
@@ -91,7 +94,7 @@ class UnrolledPlot:
 
 
 class PlanePlot:
-    """The shanks of one probe in its plane, with the distances of neighbours."""
+    """The shanks of one probe in its plane as they stand in the brain, with the distances of neighbours."""
 
     def __init__(self) -> None:
         self.figure = _plain_figure("depth along the probe, mm")
@@ -114,6 +117,8 @@ class PlanePlot:
         self.figure.y_range.update(start=1.08 * deepest, end=-0.16 * deepest)
         self.figure.x_range.update(start=-widest, end=widest)
         chosen = unrolled.shanks[unrolled.chosen].number
+        sides = side_of(plane.layout.across)
+        self.figure.xaxis.axis_label = f"across the probe, um, from {sides[0]} to {sides[1]}"
         self._tracks.data = {
             "x0": x0, "y0": y0 / 1000.0, "x1": x1, "y1": y1 / 1000.0,
             "color": [colors[track] for track in plane.tracks],
@@ -123,13 +128,18 @@ class PlanePlot:
         order = plane.layout.order
         between = [float(middle[one] + middle[other]) / 2.0 for one, other in pairwise(order)]
         self._words.data = {
-            "x": [*x0, *between],
-            "y": [-0.05 * deepest] * len(x0) + [0.5 * deepest] * len(between),
+            "x": [*x0, *between, -0.94 * widest, 0.94 * widest],
+            "y": [-0.05 * deepest] * len(x0) + [0.5 * deepest] * len(between) + [1.05 * deepest] * 2,
             "words": [
                 *(shank_label(number, unrolled.shank_count) for number in plane.numbers),
                 *(f"{apart:.0f}" for _, _, apart in plane.spacings),
+                *(LETTERS[side] for side in sides),
             ],
-            "style": ["bold" if number == chosen else "normal" for number in plane.numbers] + ["normal"] * len(between),
+            "style": [
+                *("bold" if number == chosen else "normal" for number in plane.numbers),
+                *["normal"] * len(between),
+                *["bold"] * 2,
+            ],
         }
 
 
@@ -197,6 +207,8 @@ def _drawn(columns: Sequence[Column], colors: Mapping[str, str], high_mm: float)
         _add(made["lines"], x0=[i + _TRACK[0]], y0=[length], x1=[i + _UNITS[1]], y1=[length])
         _say(made, i + _UNITS[1], length, "tip", align="right", down=13)
         _contacts(made["contacts"], shank, i, color)
+        if column.undrawn:
+            _say(made, i + _UNITS[0], 0.5 * deepest, column.undrawn)
         _bars(made["bars"], shank, each, i, color, most)
         if column.planned_um is not None:
             at = column.planned_um / 1000.0

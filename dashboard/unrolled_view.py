@@ -12,12 +12,13 @@ from bokeh.document import without_document_lock
 
 from core.errors import TrackmapperError
 from core.models import Assignment, ImageFrame, Recording, Sorting
-from core.same_probe import ShankPlace, place_of, reverse_shanks, shank_places
+from core.same_probe import ShankPlace, of_one_sorting, place_of, reverse_shanks, shank_places
 from core.slots import recording_day
 from core.subjects.units import StreamUnits
 from core.suggestions.candidates import Candidate, other_probes, other_tracks
 from core.suggestions.door import WeighedMouse, weigh_mouse
-from core.unrolled import Unrolled, describe, drawn_scale, unroll
+from core.unrolled import Unrolled, drawn_scale, unroll
+from core.unrolled_words import describe
 from dashboard import text
 from dashboard.candidates_view import CandidateCards, Drawable, drawable
 from dashboard.edits import Row
@@ -147,13 +148,13 @@ class UnrolledView:
         self._along.visible = bool(drawn)
         waits = self._read(wanted)
         self.cards.show(found, opened.colors, tracks=tracks)
-        self.cards.say(self._comparison(opened, found, waits=waits))
+        self.cards.say(self._comparison(opened, shown, waits=waits))
 
     def _column(self, opened: Opened, shown: Drawable, *, tracks: bool) -> Column | None:
         wanted = [(shown.sorting, place.stream) for place in shown.places if shown.sorting]
         unrolled = unroll(
-            shown.assignment,
-            [shown.assignment],
+            shown.candidate.assignment,
+            [shown.candidate.assignment],
             opened.state,
             opened.frame,
             recording=shown.recording,
@@ -166,9 +167,10 @@ class UnrolledView:
         each = shown.candidate
         day = "score" if tracks or shown.recording is None else recording_day(shown.recording)[5:]
         head = each.assignment.track if tracks else each.assignment.stream
-        return unrolled and column_of(unrolled, head, f"{day} · {each.score:.1f}", chosen=each.is_own)
+        line = f"{day} · {each.score:.1f}"
+        return unrolled and column_of(unrolled, head, line, chosen=each.is_own, undrawn=shown.undrawn)
 
-    def _comparison(self, opened: Opened, found: Sequence[Candidate], *, waits: bool) -> str:
+    def _comparison(self, opened: Opened, found: Sequence[Drawable], *, waits: bool) -> str:
         if self._weighed is None or self._weighed[0] is not opened:
             return "Every track is being held against every probe."
         if not found and self.compare.value == TRACKS:
@@ -176,6 +178,8 @@ class UnrolledView:
         if not found:
             return "No probe of this mouse is known."
         told = ["Scores are logarithms of odds; 0 stands for none of the probes.", *self._failed.values()]
+        if any(each.undrawn for each in found):
+            told.append("Where a candidate leaves its shank or sorting open, nothing is drawn that depends on it.")
         return " ".join([*told, "Units are being read."] if waits else told)
 
     def _weighed_mouse(self, opened: Opened) -> WeighedMouse | None:
@@ -332,7 +336,7 @@ class UnrolledView:
             each
             for each in self._session.rows
             if (each.assignment.include or each.id == row.id)
-            and each.assignment.sorting == row.assignment.sorting
+            and of_one_sorting(each.assignment, row.assignment)
             and place_of(each.assignment, places) is not None
         ]
 
@@ -347,17 +351,21 @@ _KEY = tag(
     "p",
     "● contact in the brain, △ contact above the surface or outside the tissue · ▮ units that pass quality control "
     "▯ other units, by 0.1 mm · shaded: above the surface (the upper end of the track) · ◈ nearest to the target. "
-    "Contacts and units are placed from the tip, with the lowest row of electrodes 200 um above it.",
+    "Contacts and units are placed from the tip, with the lowest row of electrodes 200 um above it. "
+    "The probe's plane is drawn as it stands in the brain: L left, R right, P back, A front. Shank 1 is the left-most "
+    "one seen from the side of the contacts with the tips down; which way they looked is a question for you, and "
+    "Reverse the shank order turns the mapping round.",
     cls="dim",
 )
 
 
 def _chosen(opened: Opened, row: Assignment) -> tuple[Recording | None, Sorting | None, tuple[ShankPlace, ...]]:
-    """What a row is mapped to, as far as that exists."""
-    found = opened.subject.sorting(row.sorting) if opened.subject else None
-    if found is None or found[0].name != row.recording:
+    """What a row is mapped to, as far as that exists; without a sorting its probe is known by settings.xml."""
+    recording = opened.subject.recording(row.recording) if opened.subject else None
+    if recording is None:
         return None, None, ()
-    return (*found, shank_places(*found, row.stream) if row.stream else ())
+    sorting = next((each for each in recording.sortings if each.asset.name == row.sorting), None)
+    return recording, sorting, shank_places(recording, sorting, row.stream) if row.stream else ()
 
 
 def _held(rows: list[Row], places: tuple[ShankPlace, ...]) -> set[int]:

@@ -70,21 +70,18 @@ def test_a_whole_stream_has_depths_and_quality_but_no_shank():
     units = units_of(stream_files("ProbeA-AP", located(10.0, 500.0), [True, False]))
     np.testing.assert_array_equal(units.depths_um, [10.0, 500.0])
     np.testing.assert_array_equal(units.x_um, [20.0, 20.0])
-    assert units.shanks.tolist() == [WHOLE, WHOLE]
+    assert units.groups.tolist() == [WHOLE, WHOLE]
     assert units.passing is not None
     assert units.passing.tolist() == [True, False]
-    assert units.on_shank(2).all()
     assert (units.source, units.looked_for) == (f"unit_locations in {NAME}/postprocessed", "")
 
 
-def test_shanks_sorted_apart_come_one_after_the_other():
+def test_shanks_sorted_apart_come_one_after_the_other_by_the_sorters_numbers():
     files = stream_files("ProbeB_group1", located(3.0, x=270.0), [False])
     files |= stream_files("ProbeB_group0", located(1.0, 2.0), [True, True])
     units = units_of(files, "ProbeB")
     assert units.depths_um.tolist() == [1.0, 2.0, 3.0]
-    assert units.shanks.tolist() == [0, 0, 1]
-    assert units.on_shank(1).tolist() == [False, False, True]
-    assert units.on_shank(None).all()
+    assert units.groups.tolist() == [0, 0, 1]
     assert units.passing is not None
     assert units.passing.tolist() == [True, True, False]
 
@@ -159,7 +156,7 @@ def test_one_damaged_shank_does_not_cost_the_others():
     folder = f"postprocessed/{recording_name('ProbeB_group1')}.zarr/extensions/unit_locations/unit_locations"
     files[f"{folder}/0.0"] = files[f"{folder}/0.0"][:-3]
     units = units_of(files, "ProbeB")
-    assert units.shanks.tolist() == [0]
+    assert units.groups.tolist() == [0]
     assert "_group1" in units.looked_for
     assert "damaged" in units.looked_for
 
@@ -229,7 +226,7 @@ def test_the_sample_mouse_has_as_many_units_as_its_sortings_count(tmp_path):
                 units = read_units(library, sorting, stream.token)
                 assert units.passing is not None
                 assert (len(units.depths_um), int(units.passing.sum())) == (stream.units, stream.passing)
-                assert set(units.shanks) == (set(stream.shanks) or {WHOLE})
+                assert set(units.groups) == (set(stream.groups or stream.shanks) or {WHOLE})
                 highest = max(contact.y_um for contact in contacts[stream.token])
                 assert 0 <= units.depths_um.min() <= units.depths_um.max() <= highest
                 seen += 1

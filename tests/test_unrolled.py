@@ -18,7 +18,8 @@ from core.same_probe import place_of, reverse_shanks, shank_places
 from core.subjects.units import WHOLE, StreamUnits
 from core.targets import Target
 from core.tissue import Tissue
-from core.unrolled import depth_bins, depth_um, describe, drawn_scale, unroll
+from core.unrolled import depth_bins, depth_um, drawn_scale, unroll
+from core.unrolled_words import describe
 
 FRAME = b.frame()
 
@@ -104,7 +105,7 @@ def test_without_a_stream_or_a_shank_the_track_stands_alone():
     state = b.make_state(straight("one"), "two")
     alone = unroll(Assignment("one"), (), state, FRAME)
     assert alone is not None
-    assert "No stream is chosen" in describe(alone)[-1]
+    assert "No recording is chosen" in describe(alone)[-1]
     found = look(row("one"), layers=[straight("one")], of=probe(*contacts(0, 0.0)))
     assert "No shank is chosen" in describe(found)[-1]
     assert unroll(Assignment("gone"), (), state, FRAME) is None
@@ -210,6 +211,37 @@ def test_reversing_twice_changes_nothing_and_once_only_names_recorded_shanks(dat
     after = turned(shanks, recorded)
     assert set(after) <= {*recorded, None}
     assert turned(after, recorded) == shanks
+
+
+def test_a_mirrored_order_looks_mirrored_and_says_which_way_the_contacts_would_look():
+    layers = [straight(str(at), right_um=250.0 * at) for at in range(4)]
+    stands = {}
+    for order in ((0, 1, 2, 3), (3, 2, 1, 0)):
+        found = look(*(row(str(at), shank) for at, shank in enumerate(order)), layers=layers)
+        assert found.plane is not None
+        places = dict(zip(found.plane.tracks, found.plane.tip_um[:, 0].round(), strict=True))
+        assert places == {"0": -375.0, "1": -125.0, "2": 125.0, "3": 375.0}, "left is left, whatever the numbers"
+        stands[tuple(found.plane.numbers[at] for at in found.plane.layout.order)] = " ".join(describe(found))
+    assert "From left to right the shanks stand as 1, 2, 3, 4." in stands[0, 1, 2, 3]
+    assert "they would look towards the back;" in stands[0, 1, 2, 3]
+    assert "From left to right the shanks stand as 4, 3, 2, 1." in stands[3, 2, 1, 0]
+    assert "they would look towards the front;" in stands[3, 2, 1, 0]
+
+
+def test_a_row_of_shanks_from_back_to_front_is_seen_from_the_side():
+    # y of the image leads to the back: the first track stands in front
+    layers = [
+        b.layer_json(
+            str(at), points=[[z / 2.0, (2000.0 + 250.0 * at) / 1.8, 2000.0, 0.0] for z in range(1000, 4000, 300)]
+        )
+        for at in range(2)
+    ]
+    found = look(row("0", 0), row("1", 1), layers=layers)
+    assert found.plane is not None
+    assert found.plane.tip_um[:, 0].round().tolist() == [125.0, -125.0]
+    said = " ".join(describe(found))
+    assert "From back to front the shanks stand as 2, 1." in said
+    assert "they would look towards the left;" in said
 
 
 def test_reversing_a_quad_base_probe_swaps_its_streams():

@@ -131,7 +131,7 @@ def test_a_track_that_is_no_line_or_has_no_stream_says_so():
     made = UnrolledView(view)
     made.view.get_root(Document())
     for row, words, drawn in (
-        (view.rows[0], "No stream is chosen for this row", True),
+        (view.rows[0], "No recording is chosen for this row", True),
         (view.rows[1], "make no line", False),
     ):
         view.select_row(row.id)
@@ -229,3 +229,64 @@ def test_without_a_mouse_nothing_is_compared():
     view.select_row(view.rows[0].id)
     made = compared(view, PROBES)
     assert "No probe of this mouse is known" in str(made.cards.note.object)
+
+
+def plane_words(made: UnrolledView) -> dict[str, float]:
+    """Where each word of the plane's picture stands across it."""
+    assert made._plots is not None
+    data = made._plots[1]._words.data
+    return dict(zip(data["words"], data["x"], strict=True))
+
+
+def test_the_plane_shows_a_mirrored_order_mirrored_and_names_both_ends(mapped):
+    mapped.select_row(mapped.rows[0].id)
+    made = shown(mapped)
+    before = plane_words(made)
+    assert before["L"] < before["1 of 4"] < before["4 of 4"] < before["R"]
+    assert "Shank 1 is the left-most one" in str(made.view[-1].object)
+    made.reverse_order()
+    made.draw()
+    after = plane_words(made)
+    assert after["4 of 4"] == before["1 of 4"]
+    assert after["1 of 4"] == before["4 of 4"]
+
+
+def several_sortings():
+    """Day 1 has been sorted twice."""
+    subject = with_contacts()
+    day1 = subject.recordings[0]
+    again = replace(day1.sortings[0], asset=b.asset(f"{b.DAY1}_sorted_2024-12-24_01-00-00"))
+    return replace(subject, recordings=(replace(day1, sortings=(*day1.sortings, again)), *subject.recordings[1:]))
+
+
+def test_a_row_without_a_sorting_shows_its_contacts_and_says_what_is_missing():
+    view = session("one", subject=several_sortings())
+    row = view.rows[0]
+    view.change((replace(row, assignment=replace(row.assignment, recording=b.DAY1, stream="ProbeB", shank=1)),), "set")
+    view.select_row(row.id)
+    made = shown(view)
+    assert "No sorting is chosen for this row: its units are not known." in str(made.facts.object)
+    assert "No stream" not in str(made.facts.object)
+    assert len(glyphs(made, "contacts")["x"]) == 3
+    assert "ProbeB" in str(made.title.object)
+
+
+def test_candidates_are_drawn_without_what_they_leave_open():
+    subject = several_sortings()
+    view = session("A_1107", "268", subject=subject)
+    view.select_row(view.rows[1].id)
+    made = compared(view, PROBES)
+    for sorting in subject.recordings[0].sortings:
+        for stream in sorting.streams:
+            known = StreamUnits(HEIGHTS_UM, np.zeros(3), np.array([0, 1, 1]), None, "here")
+            made._units[sorting.asset.id, stream.token] = known
+    made.draw()
+    told = glyphs(made, "words")["words"]
+    assert "shank open" in told
+    assert not glyphs(made, "bars")["left"]
+    assert "nothing is drawn that depends on it" in str(made.cards.note.object)
+    assert any("2 usable sortings: choose" in words for words in cards(made))
+    assert any("which of its shanks, nothing tells" in words for words in cards(made))
+    view.select_row(view.rows[0].id)
+    made.draw()
+    assert "sorting open" in glyphs(made, "words")["words"], "ProbeA of day 1 has two sortings"

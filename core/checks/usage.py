@@ -9,7 +9,16 @@ from core.checks.index import CheckIndex
 from core.manifest.rows import shank_columns
 from core.models import Problem, Recording, Role, Severity, Sorting
 from core.rules import problem
-from core.slots import main_days, recorded_shanks, recording_day, sorted_stream_of, stream_letter, usable_sortings
+from core.slots import (
+    main_days,
+    probe_of,
+    recorded_shanks,
+    recording_day,
+    shank_doubt,
+    sorted_stream_of,
+    stream_letter,
+    usable_sortings,
+)
 from core.suggestions.names import name_words
 from core.track_names import NameReading, read_name
 
@@ -77,32 +86,51 @@ def _shanks(
             told = f"{stream} was sorted as one shank; mapped are {_labels(mapped)}."
             yield _shanks_differ(told, index, numbers, _labels(mapped), "one shank")
         return
+    found = sorted_stream_of(sorting, stream)
+    sorted_apart = set(found.shanks) if found is not None else set()
+    doubt = shank_doubt(recording, stream, sorting)
+    if doubt:
+        yield problem("S6", f"{stream}: {doubt}.", column="ephys_shank", measured=_labels(sorted_apart), **place)
     if mapped == {None} and len(recorded) == 1:
         return
-    found = sorted_stream_of(sorting, stream)
-    sorted_shanks = set(found.shanks) if found is not None else set()
     for number in numbers:
         shank = index.rows[number].ephys_shank
-        if sorted_shanks and shank is not None and shank not in sorted_shanks:
+        if sorted_apart and shank is not None and shank not in sorted_apart:
             yield problem(
                 "A15",
-                f"{sorting.asset.name} has no shank {shank + 1} of {stream}; it has {_labels(sorted_shanks)} "
+                f"{sorting.asset.name} has no shank {shank + 1} of {stream}; it has {_labels(sorted_apart)} "
                 "(counted from 1).",
                 column="ephys_shank",
                 measured=_labels({shank}),
-                threshold=_labels(sorted_shanks),
+                threshold=_labels(sorted_apart),
                 **index.at(number),
             )
     if mapped != recorded:
-        missing = recorded - mapped
-        lacking = f"; without a track: {_labels(missing)}" if missing else ""
         yield _shanks_differ(
-            f"{stream} recorded on {_labels(recorded)}; mapped are {_labels(mapped)}{lacking}.",
+            _sets(recording, stream, sorted_apart, mapped, recorded),
             index,
             numbers,
             _labels(mapped),
             _labels(recorded),
+            cure=_LOST if sorted_apart and not recorded - mapped <= sorted_apart else "",
         )
+
+
+_LOST = "Sort the recording again, with every shank, or confirm that the lost shank is to be left out."
+
+
+def _sets(
+    recording: Recording, stream: str, sorted_apart: set[int], mapped: set[int | None], recorded: set[int]
+) -> str:
+    """The shanks by settings.xml, by the sorting and by the rows, as far as they differ."""
+    probe = probe_of(recording, stream)
+    by_settings = set(probe.shanks) if probe is not None and probe.shank_count > 1 else set()
+    words = [f"recorded on {_labels(by_settings or recorded)}"]
+    if sorted_apart and by_settings and sorted_apart != by_settings:
+        words = [f"recorded on {_labels(by_settings)} by settings.xml, but sorted are {_labels(sorted_apart)}"]
+    missing = recorded - mapped
+    lacking = [f"without a track: {_labels(missing)}"] if missing else []
+    return f"{stream} {'; '.join([*words, f'mapped are {_labels(mapped)}', *lacking])}."
 
 
 def _logical_probe(index: CheckIndex, stream: str, tokens: list[str], number: int) -> Iterator[Problem]:
@@ -122,9 +150,11 @@ def _logical_probe(index: CheckIndex, stream: str, tokens: list[str], number: in
         )
 
 
-def _shanks_differ(message: str, index: CheckIndex, numbers: list[int], mapped: str, recorded: str) -> Problem:
+def _shanks_differ(
+    message: str, index: CheckIndex, numbers: list[int], mapped: str, recorded: str, *, cure: str = ""
+) -> Problem:
     place = index.at(numbers[0])
-    return problem("S1", message, column="ephys_shank", measured=mapped, threshold=recorded, **place)
+    return problem("S1", message, cure=cure, column="ephys_shank", measured=mapped, threshold=recorded, **place)
 
 
 def _split_row(index: CheckIndex, number: int, tokens: list[str]) -> Iterator[Problem]:

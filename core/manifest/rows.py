@@ -28,7 +28,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("logical_probe", False, "", "The probe; equals the stream, except for one stream of a split probe."),
     Column("ephys_collection", True, "probe_name", "Exact name of the stream in the sorting."),
     Column("histology_shank", False, "probe_shank", "0-based shank of the probe, or blank with one shank."),
-    Column("ephys_shank", False, "probe_shank", "0-based shank within the stream, or blank with one shank."),
+    Column(
+        "ephys_shank",
+        False,
+        "probe_shank",
+        "The same shank; 0 for one stream of a split probe, or blank with one shank.",
+    ),
     Column("registration_asset", False, "", "Per brain: folder of a replacement registration, or blank."),
     Column("template_to_ccf_asset", False, "", "Per brain: folder of a replacement template transform, or blank."),
     Column("annotation_format", False, "", "Always `json`."),
@@ -53,7 +58,7 @@ class ManifestRow:
     histology_shank: int | None = None
     """0-based shank of the physical probe."""
     ephys_shank: int | None = None
-    """0-based shank within the stream."""
+    """The same shank, whatever number a sorter gives it; 0 for a stream of a split probe."""
     surface_finding: str = ""
     annotation_format: str = "json"
     registration_asset: str = ""
@@ -156,7 +161,7 @@ def shank_columns(stream: str, shank: int | None, streams: Collection[str]) -> t
 
     Args:
         stream: The stream's exact name.
-        shank: 0-based shank within the stream, None for a single-shank stream.
+        shank: 0-based physical shank, None for a stream of one shank.
         streams: All streams of the same sorting.
     """
     split = split_stream(stream, streams)

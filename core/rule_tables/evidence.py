@@ -110,7 +110,8 @@ EVIDENCE = (
         "S1",
         "Mapped shanks are not the recorded shanks",
         C,
-        "The alignment joins shanks by rank: with a shank left out, tracks land on other shanks without a word.",
+        "The alignment joins shanks by rank: with a shank left out, tracks land on other shanks without a word. Mapped "
+        "shanks are held against those of settings.xml as well as those that were sorted.",
         "Assign a track to every recorded shank of this stream, or confirm that you mean it.",
         picture="Track against recording: a shank without a track is drawn empty. The recording's card lists the "
         "shanks.",
@@ -119,7 +120,8 @@ EVIDENCE = (
         "S2",
         "Shank spacing is off",
         W,
-        "Shanks are 250 um apart, a little less or more in cleared tissue.",
+        "Shanks stand as far apart as the probe's type has them (250 um on most), a little less or more in cleared "
+        "tissue.",
         "Check which track is which shank.",
         picture="Track against recording, the probe's plane: the distances of neighbouring shanks.",
     ),
@@ -146,6 +148,16 @@ EVIDENCE = (
         "A tip may not be drawn to its end.",
         "Check the tips.",
         picture="Track against recording, the probe's plane: the lower ends.",
+    ),
+    Rule(
+        "S6",
+        "Which shanks were sorted is not certain",
+        C,
+        "A sorter counts the recorded shanks from 0: its first one is shank 3 on a probe that was recorded on shanks 3 "
+        "and 4. Without settings.xml, or with a shank lost in sorting, its numbers can stand for several shanks.",
+        "Find out which shanks were recorded (settings.xml, notes, the sorting's own log), and confirm that the rows "
+        "name them.",
+        picture="The table: shanks marked (?). The recording's card lists the recorded shanks where they are known.",
     ),
     # --- R: a recording against its tracks -----------------------------------------------------
     Rule(

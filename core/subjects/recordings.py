@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from core.asset_names import AssetName, parse_asset_name, recording_id
 from core.models import Asset, Problem, Recording, Role, Severity, Sorting, SortingStatus
 from core.rules import problem
+from core.sorted_streams import with_physical_shanks
 from core.subjects.raw_assets import RawFacts
 from core.subjects.recording_roles import assign_roles
 from core.subjects.sortings import SortingFacts
@@ -165,7 +166,7 @@ def _recording(base: str, session: _Session) -> Recording:
     raw, problems = _chosen_raw(session, ordered)
     sortings: list[Sorting] = []
     for facts, made_from in ordered:
-        sorting = facts.sorting
+        sorting = _with_shanks(facts.sorting, _raw_read(session, made_from) or raw)
         if raw is not None and raw.has_ephys and made_from in (None, raw.asset.id):
             sorting, found = _compared(sorting, raw)
             problems += found
@@ -195,6 +196,17 @@ def _recording(base: str, session: _Session) -> Recording:
         session_file="" if raw is None else raw.session.file,
         notes=() if raw is None else raw.session.notes,
     )
+
+
+def _raw_read(session: _Session, made_from: str | None) -> RawFacts | None:
+    return next((raw for raw in session.raws if raw.asset.id == made_from), None)
+
+
+def _with_shanks(sorting: Sorting, raw: RawFacts | None) -> Sorting:
+    """The sorting with the shanks of its probes in place of the sorter's own numbers."""
+    recorded = {probe.name: probe.shanks for probe in raw.probes} if raw is not None else {}
+    streams = tuple(with_physical_shanks(stream, recorded.get(stream.token)) for stream in sorting.streams)
+    return replace(sorting, streams=streams)
 
 
 def _chosen_raw(
@@ -234,9 +246,10 @@ def _compared(sorting: Sorting, raw: RawFacts) -> tuple[Sorting, list[Problem]]:
     gaps = [f"not sorted: {', '.join(missing)}"] if missing else []
     for probe in raw.probes:
         stream = have.get(probe.name)
-        # Sorters number shanks by rank, so only the count can be compared with the recorded shanks.
         if stream is not None and stream.shanks and len(stream.shanks) < len(probe.shanks):
-            gaps.append(f"{probe.name}: {len(stream.shanks)} of {len(probe.shanks)} recorded shanks are sorted")
+            lost = ", ".join(str(shank + 1) for shank in sorted({*probe.shanks} - {*stream.shanks}))
+            which = "" if stream.doubt else f", not {lost}"
+            gaps.append(f"{probe.name}: {len(stream.shanks)} of {len(probe.shanks)} recorded shanks are sorted{which}")
     if not gaps or sorting.status is SortingStatus.ERROR:
         return sorting, problems
     reason = "; ".join([*([sorting.reason] if sorting.reason else []), *gaps])

@@ -120,6 +120,7 @@ def _stream_names(
 
 
 def _streams(names: Iterable[str], units: Mapping[str, tuple[int, int | None]]) -> tuple[SortedStream, ...]:
+    """As the sorter numbers them: which shanks of a probe these are, only its recording can tell."""
     shanks: dict[str, set[int]] = {}
     for name in names:
         stream = sorted_stream(name)

@@ -1,4 +1,4 @@
-"""The units of one stream of a sorting: how high on the probe, on which shank, and whether they pass quality control.
+"""The units of one stream of a sorting: how high on the probe, of which group, and whether they pass quality control.
 
 Read only when somebody looks at the stream: one listing and a few small files. Where a file is missing or odd the
 units are as unknown as before, with words for where they were looked for.
@@ -23,7 +23,7 @@ from core.zarr_chunks import open_array, read_array
 MAX_UNITS_BYTES = 4 * 1024 * 1024
 """Of one file: some 150,000 units."""
 WHOLE = -1
-"""In place of a shank: the stream was sorted as a whole."""
+"""In place of a group: the stream was sorted as a whole."""
 _LOCATIONS = "unit_locations/unit_locations"
 _QUALITY = "properties/default_qc.npy"
 _CURATED = ("curated", "sorting_precurated")
@@ -32,26 +32,20 @@ _CURE = "Look at the sorting's files; the upload may have been cut short."
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamUnits:
-    """The units of one stream, shank after shank."""
+    """The units of one stream, group after group."""
 
     depths_um: Points
     """(n,) height above the probe's lowest row of electrodes, towards its base: y of the sorter's location."""
     x_um: Points
     """(n,) across the probe; shanks lie side by side."""
-    shanks: NDArray[np.int64]
-    """(n,) the sorter's 0-based shank, `WHOLE` where the stream was sorted as a whole."""
+    groups: NDArray[np.int64]
+    """(n,) the sorter's number of the shank, which need not be the probe's; `WHOLE` where it sorted all together."""
     passing: NDArray[np.bool_] | None
     """(n,) passes quality control; None when that is not known of every unit."""
     source: str
     """Where it was read, for people; "" when there is nothing."""
     looked_for: str = ""
     """What is not known, and where it was looked for; "" when all is known."""
-
-    def on_shank(self, shank: int | None) -> NDArray[np.bool_]:
-        """(n,) which of the units belong to a sorted shank; all for None, or when shanks were not told apart."""
-        if shank is None:
-            return np.ones(len(self.shanks), dtype=bool)
-        return np.asarray((self.shanks == shank) | (self.shanks == WHOLE))
 
 
 UnitsCache = Recent[tuple[str, str], StreamUnits]
@@ -83,8 +77,8 @@ def _read_units(reader: FileReader, asset: Asset, token: str) -> StreamUnits:
                  if stream.token == token)  # fmt: skip
     if not own:
         return _unknown(f"no units of {token}: {asset.name}/postprocessed has no folder of this stream")
-    xy_um, shanks, passing, gaps = [], [], [], []
-    for shank, name in own:
+    xy_um, groups, passing, gaps = [], [], [], []
+    for group, name in own:
         try:
             located = _locations(reader, asset, name)
         except (UnavailableError, UnclearError):
@@ -93,7 +87,7 @@ def _read_units(reader: FileReader, asset: Asset, token: str) -> StreamUnits:
             gaps.append(f"no unit locations in postprocessed/{name}: {error.message}")
             continue
         xy_um.append(located[:, :2])
-        shanks.append(np.full(len(located), shank, dtype=np.int64))
+        groups.append(np.full(len(located), group, dtype=np.int64))
         try:
             passing.append(_passing(reader, asset, name.removesuffix(".zarr"), len(located)))
         except (UnavailableError, UnclearError):
@@ -106,7 +100,7 @@ def _read_units(reader: FileReader, asset: Asset, token: str) -> StreamUnits:
     return StreamUnits(
         depths_um=together[:, 1],
         x_um=together[:, 0],
-        shanks=np.concatenate(shanks),
+        groups=np.concatenate(groups),
         passing=np.concatenate(passing) if len(passing) == len(xy_um) else None,
         source=f"unit_locations in {asset.name}/postprocessed",
         looked_for="; ".join(gaps),

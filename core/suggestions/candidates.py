@@ -93,8 +93,14 @@ def _candidate(mouse: WeighedMouse, track: int, place: int, row: Assignment, own
     said = ["its name says so"] if name > 0 else ["its name says otherwise"] if name < 0 else []
     reasons = [*said, *mouse.reasons(track, slot)] or ["nothing is known that this pair could be judged by"]
     reasons += ["which of its shanks, nothing tells"] if unsure else []
+    doubt = probe.nameable(position)[2]
+    reasons += [doubt] if doubt and not unsure else []
+    assignment = _assignment(mouse, track, place, row, own)
+    if not assignment.sorting:
+        usable = len(usable_sortings(probe.recording, assignment.stream))
+        reasons.append(f"{usable} usable sorting{'s' * (usable > 1)}: choose" if usable else "no usable sorting has it")
     return Candidate(
-        assignment=_assignment(mouse, track, place, row, own),
+        assignment=assignment,
         probe=probe.words,
         score=round(float(mouse.judged.scores[track, place]), 2),
         reasons=tuple(reasons),
@@ -108,7 +114,7 @@ def _assignment(mouse: WeighedMouse, track: int, place: int, row: Assignment, ow
     probe, name = mouse.slots[slot], mouse.tracks.names[track]
     if place == own:
         return replace(row, track=name, note="", include=True)
-    stream, shank = probe.positions[position]
+    stream, shank, _ = probe.nameable(position)
     if len(probe.positions) > 1 and not _is_said(mouse, track, slot, position):
         shank = None
     usable = usable_sortings(probe.recording, stream)

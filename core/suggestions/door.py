@@ -179,8 +179,8 @@ class WeighedMouse:
     ) -> Suggestion:
         """A suggestion of a probe by geometry. Which of its shanks, only a name can say."""
         chosen, name = self.slots[slot], self.tracks.names[track]
-        doubts: tuple[str, ...] = ()
-        stream, shank = chosen.positions[0]
+        stream, shank, doubt = chosen.nameable(0)
+        doubts: tuple[str, ...] = (doubt,) if doubt else ()
         if len(chosen.positions) > 1:
             said = [
                 position
@@ -188,7 +188,8 @@ class WeighedMouse:
                 if reading.shank is not None and chosen.physical_shank(position) == reading.shank
             ]
             if said:
-                stream, shank = chosen.positions[said[0]]
+                stream, shank, doubt = chosen.nameable(said[0])
+                doubts = (doubt,) if doubt else ()
             elif stream != chosen.base:
                 told = f"it is a shank of {chosen.words}; which one geometry cannot tell"
                 return cannot_tell(name, [*reasons, told, *self.reasons(track, slot)])

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from core.asset_names import split_stream
 from core.models import Assignment, Recording, Role, Sorting, SortingStatus, Subject, Suggestion
 from core.slots import (
+    probe_of,
     recorded_shanks,
     recording_day,
+    shank_doubt,
+    sorted_shanks,
     stream_letter,
     stream_names,
     usable_sortings,
@@ -170,23 +173,27 @@ def _fill(track: str, slot: StreamSlot, reading: NameReading, reasons: list[str]
 
 
 def _shank(slot: StreamSlot, reading: NameReading, sorting: Sorting | None) -> tuple[int | None, str]:
-    """The 0-based shank within the stream, and the doubt about it."""
+    """The 0-based physical shank, None for a stream of one, and the doubt about it."""
     said = reading.shank
     if slot.position is not None:
         if said is not None and said + 1 != slot.position:
             return None, f"the name says shank {said + 1}, but {slot.stream} is shank {slot.position} of its probe"
         return None, ""
-    shanks = recorded_shanks(slot.recording, slot.stream, sorting)
+    shanks = sorted_shanks(slot.recording, slot.stream, sorting)
     if not shanks:
+        if said is not None and probe_of(slot.recording, slot.stream) is None:
+            return None, f"the name says shank {said + 1}, but how many shanks {slot.stream} has is not known"
         return None, f"the name says shank {said + 1}, but {slot.stream} has one shank" if said else ""
     labels = ", ".join(str(shank + 1) for shank in shanks)
+    doubt = shank_doubt(slot.recording, slot.stream, sorting)
     if said is None:
         if len(shanks) == 1:
-            return shanks[0], ""
+            return shanks[0], doubt
         return None, f"the name does not say which of the shanks {labels}"
     if said not in shanks:
-        return None, f"the name says shank {said + 1}, but recorded are {labels}"
-    return said, ""
+        lost = said in recorded_shanks(slot.recording, slot.stream, sorting)
+        return None, f"the name says shank {said + 1}, but {'sorted' if lost else 'recorded'} are {labels}"
+    return said, doubt
 
 
 def cannot_tell(track: str, reasons: list[str]) -> Suggestion:

@@ -8,7 +8,7 @@ from core.asset_names import split_stream
 from core.models import Recording, Role, Subject
 from core.plans import ProbePlan, plan_of
 from core.probe_geometry import recorded_spans
-from core.slots import probe_of, recorded_shanks, recording_day, stream_names
+from core.slots import probe_of, recorded_shanks, recording_day, shank_doubt, sorted_shanks, stream_names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,7 +19,7 @@ class ProbeSlot:
     base: str
     """The probe's name: its stream, or what its split streams share."""
     positions: tuple[tuple[str, int | None], ...]
-    """(stream, 0-based shank within the stream) by physical shank."""
+    """(stream, 0-based physical shank of the probe, None where the stream is one shank) by physical shank."""
     plan: ProbePlan
     lowest_um: float | None
     """The lowest recorded electrode above the tip; None when unknown."""
@@ -35,6 +35,13 @@ class ProbeSlot:
         if shank is not None:
             return shank
         return 0 if stream == self.base else int(stream.rpartition("-")[2]) - 1
+
+    def nameable(self, position: int) -> tuple[str, int | None, str]:
+        """A position as a row can name it, and the doubt about its shank; a shank that no sorting holds stays open."""
+        stream, shank = self.positions[position]
+        if shank is not None and shank not in sorted_shanks(self.recording, stream):
+            return stream, None, f"shank {shank + 1} was recorded, but no usable sorting holds it"
+        return stream, shank, "" if shank is None else shank_doubt(self.recording, stream)
 
 
 def probe_slots(subject: Subject) -> tuple[ProbeSlot, ...]:
