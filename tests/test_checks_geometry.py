@@ -17,7 +17,7 @@ from core.models import Problem, Severity
 
 KNOWN = replace(
     t.RANGES, sessions=(2, 2), probes=(4, 4), four_shanks_share=0.25, split_share=0.0, aims_missing=0, angles_missing=0,
-    depths_missing=0, contacts_missing=0, probe_missing=0, surface_share=0, names_swapped=0,
+    depths_missing=0, contacts_missing=0, probe_missing=0, surface_share=0, names_swapped=0, recorded_in_part=0,
     habits=(0.0, 0.0, 0.0, 1.0),
 )  # fmt: skip
 

@@ -215,7 +215,7 @@ def test_numbered_tracks_are_proposed_by_geometry_but_never_certain(seed):
 
 
 def test_which_shank_a_numbered_track_is_geometry_does_not_say():
-    mouse = truth_mice.make_mouse(1, replace(NUMBERED, four_shanks_share=1.0))
+    mouse = truth_mice.make_mouse(1, replace(NUMBERED, four_shanks_share=1.0, recorded_in_part=0.0))
     proposed = [each for each in suggest(mouse.state(), mouse.subject) if each.assignment is not None]
     assert proposed
     assert {each.assignment.shank for each in proposed if each.assignment} == {None}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import truth_mice
@@ -59,6 +61,29 @@ def test_a_mouse_is_the_same_for_the_same_seed():
     assert one.rows == again.rows
     assert one.layers == again.layers
     assert truth_mice.make_mouse(8).layers != one.layers
+
+
+def test_probes_recorded_in_part_name_their_own_shanks_and_the_sorter_counts():
+    mice = list(map(truth_mice.make_mouse, range(20)))
+    partial = [
+        (mouse, each) for mouse in mice for each in mouse.insertions if each.kind == "four" and len(each.rows) < 4
+    ]
+    assert len(partial) > 3
+    for mouse, each in partial:
+        assert tuple(mouse.rows[row].histology_shank for row in each.rows) == each.shanks
+        assert len(each.tracks) == len(each.shanks)
+        recording = next(r for r in mouse.subject.recordings if mouse.rows[each.rows[0]].recording == r.name)
+        (stream,) = (s for s in recording.sortings[0].streams if s.token == each.probe)
+        if len(each.shanks) > 1:
+            assert stream.shanks == each.shanks
+            assert [stream.group_of(shank) for shank in each.shanks] == list(range(len(each.shanks)))
+
+
+def test_a_mouse_is_otherwise_the_same_whatever_its_probes_recorded():
+    all_four = replace(truth_mice.RANGES, four_shanks_share=1.0)
+    whole, partial = (truth_mice.make_mouse(3, replace(all_four, recorded_in_part=share)) for share in (0.0, 1.0))
+    assert partial.layers.keys() < whole.layers.keys()
+    assert all(partial.layers[name] == whole.layers[name] for name in partial.layers)
 
 
 def test_a_planted_mistake_changes_the_mapping_or_what_it_names():

@@ -16,8 +16,9 @@ from core.brain_pose import rotation
 from core.contacts import RecordedContact
 from core.geometry import image_ras_um_to_level0, level0_to_image_ras_um
 from core.manifest import ManifestRow
-from core.models import ImageFrame, Points, Probe, Recording, Role, State, Subject, Target
+from core.models import ImageFrame, Points, Probe, Recording, Role, SortedStream, State, Subject, Target
 from core.plans import planned_directions
+from core.sorted_streams import with_physical_shanks
 
 SHAPE_ZYX = (5_200, 8_400, 7_200)
 FRAME = ImageFrame((1.8, 1.8, 2.0), ("R", "P", "I"), SHAPE_ZYX, 5)
@@ -34,6 +35,8 @@ class Ranges:
     probes: tuple[int, int] = (1, 5)
     four_shanks_share: float = 0.3
     split_share: float = 0.1
+    recorded_in_part: float = 0.25
+    """Share of four-shank probes that recorded on one, two or three of their shanks; only these were drawn."""
     depth_um: tuple[float, float] = (2_000.0, 5_000.0)
     angle_deg: float = 22.0
     aim_above_tip_um: tuple[float, float] = (0.0, 600.0)
@@ -80,8 +83,10 @@ class Insertion:
     depth_um: float
     target: Target
     tracks: tuple[str, ...]
-    """Layer names by shank."""
+    """Layer names by recorded shank."""
     rows: tuple[int, ...]
+    shanks: tuple[int, ...]
+    """0-based physical shank of each of them."""
 
     @property
     def direction(self) -> Points:
@@ -159,23 +164,26 @@ def make_mouse(seed: int, ranges: Ranges = RANGES) -> Mouse:
             )
             names = []
             bend = rng.normal(size=3), float(rng.uniform(0.0, ranges.bend_um))
+            recorded = _recorded(seed, len(insertions), kind, ranges)
             for shank in range(shanks):
                 number += 1
-                names.append(_name(habit, day, session, letter, base, shank if shanks > 1 else None, kind, number))
+                name_of_track = _name(habit, day, session, letter, base, shank if shanks > 1 else None, kind, number)
                 points = _clicked(rng, ranges, brain, entry[shank], tip[shank], click, bend)
-                layers[names[-1]] = b.layer_json(names[-1], points=points)
+                if shank in recorded:
+                    names.append(name_of_track)
+                    layers[name_of_track] = b.layer_json(name_of_track, points=points)
             first = len(rows)
-            for shank, track in enumerate(names):
+            for shank, track in zip(recorded, names, strict=True):
                 stream = tokens[shank] if kind == "split" else base
                 which = {"one": (None, None), "four": (shank, shank), "split": (shank, 0)}[kind]
                 rows.append(ManifestRow(b.MOUSE, sorted_name, b.STEM, track, stream, base, which[0], which[1], surface))
-            probes += _probes(rng, kind, base, tokens, depth if told["contacts"] else None, place)
-            streams += [b.stream(token, *(range(4) if kind == "four" else ())) for token in tokens]
+            probes += _probes(rng, kind, base, tokens, depth if told["contacts"] else None, place, recorded)
+            streams += [sorted_as(token, recorded if kind == "four" else ()) for token in tokens]
             targets += [replace(target, probe=token) for token in tokens]
             insertions.append(
                 Insertion(
                     session, base, kind, entry, tip, angles, depth, target, tuple(names),
-                    tuple(range(first, len(rows))),
+                    tuple(range(first, len(rows))), recorded,
                 )
             )  # fmt: skip
         if not probes:
@@ -194,6 +202,22 @@ def make_mouse(seed: int, ranges: Ranges = RANGES) -> Mouse:
 def _kind(rng: np.random.Generator, ranges: Ranges) -> str:
     at = rng.random()
     return "four" if at < ranges.four_shanks_share else "split" if at < ranges.four_shanks_share + ranges.split_share else "one"  # fmt: skip  # noqa: E501
+
+
+def _recorded(seed: int, number: int, kind: str, ranges: Ranges) -> tuple[int, ...]:
+    """0-based shanks that a probe recorded on. Drawn apart from all else, which stays as it is without this."""
+    if kind != "four":
+        return (0, 1, 2, 3) if kind == "split" else (0,)
+    rng = np.random.default_rng([seed, number, 4])
+    if rng.random() >= ranges.recorded_in_part:
+        return (0, 1, 2, 3)
+    return tuple(sorted(int(shank) for shank in rng.choice(4, int(rng.integers(1, 4)), replace=False)))
+
+
+def sorted_as(token: str, recorded: tuple[int, ...], lost: int | None = None) -> SortedStream:
+    """The sorting of a stream: one group per recorded shank, counted from 0, but for one that was lost; else whole."""
+    groups = tuple(group for group, shank in enumerate(recorded) if shank != lost) if len(recorded) > 1 else ()
+    return with_physical_shanks(b.stream(token, *groups), recorded)
 
 
 def _name(habit: int, day: str, session: int, letter: str, base: str, shank: int | None, kind: str, number: int) -> str:
@@ -225,14 +249,20 @@ def _with_swapped_names(mouse: Mouse, rng: np.random.Generator) -> Mouse:
 
 
 def _probes(
-    rng: np.random.Generator, kind: str, base: str, tokens: list[str], depth_um: float | None, place: int
+    rng: np.random.Generator,
+    kind: str,
+    base: str,
+    tokens: list[str],
+    depth_um: float | None,
+    place: int,
+    recorded: tuple[int, ...],
 ) -> list[Probe]:
     """Probes of settings.xml, with the electrodes of a bank that lies in the brain in part; none without a depth."""
     part, height, shanks = {"one": ("NP1000", 3_820.0, 1), "four": ("NP2014", 705.0, 4), "split": ("NP2020", 2_865.0, 4)}[kind]  # fmt: skip  # noqa: E501
     start = 0.0 if depth_um is None else rng.uniform(0.0, max(depth_um - 1_200.0, 0.0))
     made = []
     for n, token in enumerate(tokens):
-        own = tuple(range(4)) if kind == "four" else (n,) if kind == "split" else (0,)
+        own = recorded if kind == "four" else (n,) if kind == "split" else (0,)
         heights = np.linspace(start, start + height, 12)
         contacts = () if depth_um is None else tuple(RecordedContact(s, 27.0, float(y)) for s in own for y in heights)
         made.append(Probe(token, f"19{place:03d}{base}", part, own, shanks, contacts=contacts))

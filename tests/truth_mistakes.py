@@ -1,7 +1,7 @@
 """The mistakes people make when they map a mouse, planted one at a time into a right mapping.
 
 Each kind says what of the metadata would reveal it; a mistake that nothing reveals is counted apart. These rules were
-written before any limit was tuned; one kind came later, see docs/truth.md.
+written before any limit was tuned; four kinds came later, see docs/truth.md.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 import builders as b
 import numpy as np
-from truth_mice import HABITS, SHAPE_ZYX, Insertion, Mouse
+from truth_mice import HABITS, SHAPE_ZYX, Insertion, Mouse, sorted_as
+from truth_sortings import counted, with_stream
 
 from core.models import Points, SortingStatus, Subject
+from core.sorted_streams import with_physical_shanks
 
 AIM_UM = 2_500.0
 """An aim this far from the wrong track reveals it, when the aims of two more probes, or of both swapped, are known."""
@@ -112,9 +114,9 @@ def _away_um(point: Points, insertion: Insertion) -> float:
 
 def wrong_days(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
     """Two whole days are taken for each other: every probe that both have gets the other day's tracks."""
-    by_session: dict[int, dict[tuple[str, str], Insertion]] = {}
+    by_session: dict[int, dict[tuple[str, str, int], Insertion]] = {}
     for each in mouse.insertions:
-        by_session.setdefault(each.session, {})[each.probe, each.kind] = each
+        by_session.setdefault(each.session, {})[each.probe, each.kind, len(each.rows)] = each
     pairs = [
         [(by_session[one][key], by_session[other][key]) for key in by_session[one].keys() & by_session[other].keys()]
         for one in by_session
@@ -134,7 +136,7 @@ def wrong_days(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
 
 
 def _shanked(mouse: Mouse, rng: np.random.Generator) -> Insertion | None:
-    found = [each for each in mouse.insertions if each.kind != "one"]
+    found = [each for each in mouse.insertions if len(each.rows) == 4]
     return found[int(rng.integers(len(found)))] if found else None
 
 
@@ -160,10 +162,10 @@ def mirrored_shanks(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
 
 def missing_shank(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
     """One shank has no row."""
-    probe = next((each for each in mouse.insertions if each.kind == "four"), None)
+    probe = next((each for each in mouse.insertions if each.kind == "four" and len(each.rows) > 1), None)
     if probe is None:
         return None
-    gone = probe.rows[int(rng.integers(4))]
+    gone = probe.rows[int(rng.integers(len(probe.rows)))]
     rows = tuple(row for number, row in enumerate(mouse.rows) if number != gone)
     touched = (number - (number > gone) for number in probe.rows if number != gone)
     return Planted(replace(mouse, rows=rows), frozenset(touched), frozenset({"recording"}))
@@ -320,6 +322,37 @@ def copied_track(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
     return Planted(_with_points(mouse, name, points), rows, frozenset({"geometry"}))
 
 
+def counted_shanks(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """The sorter's count of the recorded shanks was taken for the shanks of the probe."""
+    found = counted(mouse, rng)
+    return found and Planted(found[0], frozenset(found[1].rows), frozenset({"recording"}))
+
+
+def counted_without_settings(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """The same, where settings.xml is missing: that the count may not be the shank is all that can be said."""
+    found = counted(mouse, rng)
+    if found is None:
+        return None
+    changed, probe = found
+    stream = with_physical_shanks(b.stream(probe.probe, *range(len(probe.rows))), None)
+    changed = with_stream(changed, probe, stream, settings=False)
+    return Planted(changed, frozenset(probe.rows), frozenset({"recording"}))
+
+
+def lost_shank(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """The sorting lost a recorded shank, and nobody misses its row."""
+    found = [each for each in mouse.insertions if each.kind == "four" and len(each.rows) > 1]
+    if not found:
+        return None
+    probe = found[int(rng.integers(len(found)))]
+    at = int(rng.integers(len(probe.rows)))
+    gone = probe.rows[at]
+    changed = with_stream(mouse, probe, sorted_as(probe.probe, probe.shanks, probe.shanks[at]), settings=True)
+    rows = tuple(row for number, row in enumerate(changed.rows) if number != gone)
+    touched = frozenset(number - (number > gone) for number in probe.rows if number != gone)
+    return Planted(replace(changed, rows=rows), touched, frozenset({"recording"}))
+
+
 KINDS: dict[str, Plant] = {
     "wrong track, same session": wrong_track,
     "wrong day": wrong_day,
@@ -336,4 +369,7 @@ KINDS: dict[str, Plant] = {
     "failed sorting": failed_sorting,
     "raw and sorting disagree": names_disagree,
     "copied track": copied_track,
+    "sorter's count taken for the shank": counted_shanks,
+    "the same without settings.xml": counted_without_settings,
+    "shank lost in sorting": lost_shank,
 }
