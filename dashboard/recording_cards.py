@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.models import Assignment, Probe, Recording, Role, Sorting, SortingStatus, Subject
+from core.slots import shank_doubt
 from core.subjects.facts import Fact, probe_facts, recording_facts
-from dashboard.edits import Row, shank_count, sorting_label
+from dashboard.edits import Row, shank_count, shank_label, sorting_label
 from dashboard.text import Markup, count, duration, escape, join, tag
 
 CARD_CSS = """
@@ -202,7 +203,9 @@ def _tracks(recording: Recording, token: str, rows: Sequence[Row], marks: Marks)
 def _track(recording: Recording, token: str, row: Row, marks: Marks) -> Markup:
     assignment, shank = row.assignment, ""
     if assignment.shank is not None:
-        shank = f" · {assignment.shank + 1} of {shank_count(recording, token, [assignment.shank])}"
+        sorting = next((each for each in recording.sortings if each.asset.name == assignment.sorting), None)
+        total, doubt = shank_count(recording, token, [assignment.shank]), shank_doubt(recording, token, sorting)
+        shank = f" · {shank_label(assignment.shank, total, unsure=bool(doubt))}"
     swatch = tag("span", cls="swatch", style=f"--c:{marks.colors.get(assignment.track, '#888888')}")
     selected = assignment.track == marks.selected
     return tag(

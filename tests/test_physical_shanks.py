@@ -27,6 +27,7 @@ from core.unrolled import Unrolled, unroll
 from core.unrolled_words import describe
 from dashboard import edits
 from dashboard.answers import subject_answer
+from dashboard.recording_cards import Marks, cards
 from tests.fake_library import FakeLibrary, np_probe, raw_files, settings_xml, sorted_files
 
 NAMES = tuple(f"20241107_ProbeB_shank{shank}" for shank in (1, 2, 3, 4))
@@ -188,6 +189,9 @@ def test_without_settings_no_shank_is_certain_and_the_check_asks_for_a_confirmat
     assert "not which of the probe's shanks they mean" in asked.message
     row = Assignment(NAMES[0], b.DAY1, b.SORT1, "ProbeB")
     assert edits.choices(mouse.subject, row, "shank") == {"1 of 2 (?)": 0, "2 of 2 (?)": 1}
+    rows = tuple(edits.Row(str(at), each) for at, each in enumerate(mouse.mapping(0, 1).assignments))
+    card = str(cards(mouse.subject, Marks(rows, {}, "", {})))
+    assert ["1 of 1 (?)" in card, "2 of 2 (?)" in card] == [True, True]
     said = describe(mouse.unrolled(mouse.mapping(0).assignments[0]))
     assert any(words.startswith("The units may be another shank's") for words in said)
 
