@@ -34,7 +34,7 @@ class Drawable:
         mine = self.candidate.assignment
         if self.recording is None or not mine.stream:
             return ""
-        return "shank open" if place_of(mine, self.places) is None else "" if self.sorting else "sorting open"
+        return "shank open" if place_of(mine, self.places) is None else "" if self.sorting else "no sorting"
 
 
 def drawable(opened: Opened, candidate: Candidate) -> Drawable:

@@ -208,7 +208,7 @@ def _drawn(columns: Sequence[Column], colors: Mapping[str, str], high_mm: float)
         _say(made, i + _UNITS[1], length, "tip", align="right", down=13)
         _contacts(made["contacts"], shank, i, color)
         if column.undrawn:
-            _say(made, i + _UNITS[0], 0.5 * deepest, column.undrawn)
+            _say(made, i + _UNITS[1], 0.5 * deepest, column.undrawn, align="right")
         _bars(made["bars"], shank, each, i, color, most)
         if column.planned_um is not None:
             at = column.planned_um / 1000.0

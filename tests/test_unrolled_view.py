@@ -289,4 +289,4 @@ def test_candidates_are_drawn_without_what_they_leave_open():
     assert any("which of its shanks, nothing tells" in words for words in cards(made))
     view.select_row(view.rows[0].id)
     made.draw()
-    assert "sorting open" in glyphs(made, "words")["words"], "ProbeA of day 1 has two sortings"
+    assert "no sorting" in glyphs(made, "words")["words"], "ProbeA of day 1 has two sortings"
