@@ -69,8 +69,14 @@ def sorted_shanks(recording: Recording, stream: str, sorting: Sorting | None = N
 def shank_doubt(recording: Recording, stream: str, sorting: Sorting | None = None) -> str:
     """Why the shanks of a stream may be others than they are said to be; "" when they are known."""
     chosen = (sorting,) if sorting is not None else usable_sortings(recording, stream)
-    found = (sorted_stream_of(each, stream) for each in chosen)
-    return next((each.doubt for each in found if each is not None and each.doubt), "")
+    found = [each for one in chosen if (each := sorted_stream_of(one, stream)) is not None]
+    probe = probe_of(recording, stream)
+    for each in found:
+        if each.doubt:
+            return each.doubt
+        if probe is not None and probe.shank_count > 1 and not {*each.shanks} <= {*probe.shanks}:
+            return "the sorting has shanks that settings.xml does not have as recorded"
+    return ""
 
 
 def _is_split(recording: Recording, stream: str, sorting: Sorting | None) -> bool:

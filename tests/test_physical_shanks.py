@@ -241,6 +241,15 @@ def test_the_track_of_a_lost_shank_keeps_its_place_on_the_probe_but_no_row_can_n
     assert len(lost.shanks[2].units_um) == 0
 
 
+def test_sorted_shanks_that_were_not_recorded_are_never_certain():
+    mouse = Mouse((0, 1), (0, 1))
+    recording = mouse.subject.recordings[0]
+    probes = (replace(recording.probes[0], shanks=(1, 2)),)
+    mouse.subject = replace(mouse.subject, recordings=(replace(recording, probes=probes),))
+    assert not any(each.certain for each in mouse.suggestions().values())
+    assert {each.rule for each in mouse.problems(mouse.mapping(0, 1), "S1", "S6")} == {"S1", "S6"}
+
+
 # --- a stream sorted as a whole ---------------------------------------------------------------------
 
 
