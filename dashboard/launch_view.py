@@ -19,6 +19,7 @@ from core.platforms.base import DIRECT
 from dashboard import text
 from dashboard.context import Context
 from dashboard.edits import EMPTY
+from dashboard.evidence import Evidence
 from dashboard.launch_form import ROUTES, LaunchForm
 from dashboard.mapping_report import Origin, launched_words, mapping_report
 from dashboard.state import Session
@@ -46,6 +47,7 @@ class LaunchView:
         self._lock = threading.Lock()
         self._confirms: list[tuple[str, pmui.Checkbox]] = []
         self._planned = False
+        self.evidence: Callable[[], Evidence] = Evidence
         self.words = text.pane(Markup(""), [CSS])
         self.form = LaunchForm(context, self._changed)
         self.open_button = pmui.Button(
@@ -159,7 +161,8 @@ class LaunchView:
         options = self.form.values() | chosen.parameters
         words = summary(plan, self.rows, self._of(Severity.WARNING), options, self._user, self._context.costs)
         unseen = "The brain's image has not been read, so no track is held against its tissue (T8)."
-        text.show(self.summary, words if self._session.sees_tissue else join([words, tag("p", unseen, cls="dim")]))
+        seen = self._session.tissue is not None
+        text.show(self.summary, words if seen else join([words, tag("p", unseen, cls="dim")]))
 
     async def _open(self, _event: Event) -> None:
         opened = self._session.opened
@@ -230,7 +233,7 @@ class LaunchView:
         try:
             plan = self.plan()
             origin = Origin(self._user, now, own_version(), launched_words(plan))
-            report = await asyncio.to_thread(mapping_report, opened, lines, checked, origin)
+            report = await asyncio.to_thread(mapping_report, opened, lines, checked, origin, self.evidence())
             done = await asyncio.to_thread(
                 submit,
                 self._context.store,

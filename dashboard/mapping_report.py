@@ -20,7 +20,9 @@ from core.suggestions import suggest
 from dashboard import edits, text
 from dashboard.assignment_table import suggested_place
 from dashboard.edits import Row
+from dashboard.evidence import Evidence, probe_pictures
 from dashboard.saved_pictures import draw_views, heading
+from dashboard.saved_unrolled import draw_unrolled
 from dashboard.state import Checked, Opened
 from dashboard.text import Markup, join, tag
 from dashboard.theme import GREY, SEVERITY_WORDS, track_colors
@@ -59,19 +61,18 @@ def mapping_report(
     rows: Sequence[Row],
     checked: Checked,
     origin: Origin,
-    *,
-    brain: BrainProjections | None = None,
+    evidence: Evidence | None = None,
 ) -> bytes:
-    """A self-contained page of HTML in UTF-8: the same bytes for the same input. Blocks for about a second.
+    """A self-contained page of HTML in UTF-8: the same bytes for the same input. Blocks for a second or more.
 
     Args:
         opened: The state, its mouse and the suggestions.
         rows: The mapping.
         checked: What the checks said of these rows.
         origin: Who made it and when.
-        brain: Behind the tracks.
+        evidence: What had been read for its pictures.
     """
-    state = opened.state
+    state, evidence = opened.state, evidence or Evidence()
     title = f"Mapping of mouse {state.subject or 'unknown'}: {state.stem}"
     draft = tag("p", "Draft: nothing was launched with this mapping.", cls="draft")
     facts = [
@@ -86,9 +87,10 @@ def mapping_report(
         "" if origin.launched else draft,
         tag("table", tag("tbody", *(tag("tr", tag("th", name), tag("td", words)) for name, words in facts))),
         tag("h2", "Tracks"),
-        _picture(opened, brain),
+        _picture(opened, evidence.brain),
         tag("h2", f"Rows: {sum(row.assignment.include for row in rows)} of {len(rows)} included"),
         _rows_table(opened, rows),
+        *_probes(opened, rows, evidence),
         tag("h2", "What the checks found"),
         _problems_table(rows, checked, confirmed_by=origin.user if origin.launched else ""),
     ]
@@ -194,9 +196,30 @@ def _picture(opened: Opened, brain: BrainProjections | None) -> Markup:
     except Exception:  # noqa: BLE001 - a drawing library's trouble with a name must not keep a mapping from its launch
         _log.exception("the tracks of %s could not be drawn", opened.state.sha256)
         return tag("p", "The tracks could not be drawn; everything else is here.", cls="dim")
+    return _image(svg, "svg+xml", "All tracks in three projections")
+
+
+def _probes(opened: Opened, rows: Sequence[Row], evidence: Evidence) -> list[Markup]:
+    """Each probe's tracks against what was recorded."""
+    told = []
+    for picture in probe_pictures(opened, rows, evidence):
+        try:
+            png = draw_unrolled(picture, "png")
+        except Exception:  # noqa: BLE001 - as above: the sentences say the same
+            _log.exception("%s could not be drawn", picture.heading)
+            image = tag("p", "It could not be drawn; the sentences say the same.", cls="dim")
+        else:
+            image = _image(png, "png", f"Tracks against recording: {picture.heading}")
+        told.append(
+            join([tag("h3", picture.heading), image, tag("ul", *(tag("li", words) for words in picture.words))])
+        )
+    return [tag("h2", "Tracks against recordings"), *told] if told else []
+
+
+def _image(data: bytes, kind: str, words: str) -> Markup:
     # as an image, which runs nothing
-    data = base64.b64encode(svg).decode()
-    return Markup(f'<img class="picture" alt="All tracks in three projections" src="data:image/svg+xml;base64,{data}">')
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return Markup(f'<img class="picture" alt="{text.escape(words)}" src="{source}">')
 
 
 def _page(title: str, body: Markup) -> str:

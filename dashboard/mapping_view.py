@@ -17,6 +17,7 @@ from core.models import Severity
 from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
 from dashboard.cards_view import CardsView, ReadFacts
+from dashboard.evidence import Evidence
 from dashboard.mapping_report import Origin, mapping_report
 from dashboard.plots_view import PLOTS_HEIGHT, PlotsView, ReadBrain
 from dashboard.problems_view import ProblemsView
@@ -176,6 +177,10 @@ class MappingView:
             self._session.select_row(self._session.add(str(event.new)))
             self.add_track.value = ""
 
+    def evidence(self) -> Evidence:
+        """What has been read for the pictures until now."""
+        return Evidence(self.plots.brain, self._session.tissue, self.unrolled.units)
+
     def _csv(self) -> io.BytesIO:
         session = self._session
         if session.opened is None:
@@ -188,7 +193,7 @@ class MappingView:
             return io.BytesIO()
         origin = Origin(self._user, datetime.now(UTC), own_version())
         made = await asyncio.to_thread(
-            mapping_report, session.opened, session.rows, session.checked, origin, brain=self.plots.brain
+            mapping_report, session.opened, session.rows, session.checked, origin, self.evidence()
         )
         return io.BytesIO(made)
 

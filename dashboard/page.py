@@ -233,6 +233,7 @@ class Dashboard:
                 context.settings.viewer_addresses,
                 self.user,
             )
+            self.launch.evidence = self._mapping.evidence
             self._below[:] = [self._mapping.view]
             self._mapping.plots.plan_drawing()
             if pn.state.curdoc:

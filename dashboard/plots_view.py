@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
 
@@ -16,6 +15,7 @@ from core.errors import TrackmapperError
 from core.models import Asset, ImageChannel, ImageFrame
 from core.subjects.shown_image import shown_brain
 from dashboard import text
+from dashboard.picture_buttons import picture_buttons
 from dashboard.saved_pictures import Kind, draw_views, heading
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
@@ -63,7 +63,7 @@ class PlotsView:
             margin=(0, 20), visible=False,
         )  # fmt: skip
         self.brightness.param.watch(lambda _: self._show_brain(), "value")
-        self.downloads = [self._download("png"), self._download("svg")]
+        self.downloads = picture_buttons("tracks", self.picture, margin=(10, 3))
         self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
         session.param.watch(lambda *_: self.plan_drawing(), "opened")
         session.param.watch(lambda event: self._highlight(event.new), "track")
@@ -141,15 +141,6 @@ class PlotsView:
             self._solid.redraw(drawn)
             self._lower[0] = plots.horizontal
         self._highlight(self._session.track)
-
-    def _download(self, kind: Kind) -> pmui.FileDownload:
-        async def picture() -> io.BytesIO:
-            return io.BytesIO(await self.picture(kind))
-
-        return pmui.FileDownload(
-            callback=picture, filename=f"tracks.{kind}", label=kind.upper(), size="small", variant="outlined",
-            margin=(10, 3),
-        )  # fmt: skip
 
     async def picture(self, kind: Kind) -> bytes:
         """The three projections as they are drawn here, as a file."""

@@ -69,7 +69,7 @@ def draw_views(drawn: Scene, title: str, kind: Kind, *, brain: BrainProjections 
     told = "Image space, RAS" + (f"; assumed: {drawn.assumed}" if drawn.assumed else "")
     _text(figure, _MARGIN_IN, _HEIGHT_IN - 0.58, told, size=8, color=GREY)
     _name_tracks(figure, drawn, right, upper - _GAP_IN)
-    return _saved(figure, kind)
+    return saved(figure, kind)
 
 
 def _draw_view(
@@ -122,11 +122,12 @@ def _text(
     figure.text(*place, words, size=size, color=color, weight=weight, parse_math=False)
 
 
-def _saved(figure: Figure, kind: Kind) -> bytes:
+def saved(figure: Figure, kind: Kind, *, dpi: int = _DPI) -> bytes:
+    """A figure as a file: the same bytes for the same figure."""
     import matplotlib as mpl
 
     out = io.BytesIO()  # identifiers from a fixed salt, and no date: the same picture is the same file
     with _setting, warnings.catch_warnings(), mpl.rc_context({"svg.hashsalt": "trackmapper", "svg.fonttype": "none"}):
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in a script that the font lacks shows boxes
-        figure.savefig(out, format=kind, dpi=_DPI, metadata={"Date": None} if kind == "svg" else None)
+        figure.savefig(out, format=kind, dpi=dpi, metadata={"Date": None} if kind == "svg" else None)
     return out.getvalue()

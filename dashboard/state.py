@@ -75,13 +75,13 @@ class Session(param.Parameterized):
     track = param.String(doc="Name of the selected track, or none.")
     undoable = param.String(doc="What one press of undo takes back, or none.")
     redoable = param.String()
+    tissue = param.ClassSelector(class_=Tissue, default=None, doc="Where the image shows tissue, once that is read.")
     saved = param.String(doc="When the draft was last kept, in words.")
 
     def __init__(self, check: Check) -> None:
         super().__init__()
         self._check = check
         self._converted: tuple[Converted, ...] = ()
-        self._tissue: Tissue | None = None
         self._undo: list[tuple[str, tuple[Row, ...]]] = []
         self._redo: list[tuple[str, tuple[Row, ...]]] = []
         self._next_id = 0
@@ -92,7 +92,7 @@ class Session(param.Parameterized):
         self._redo.clear()
         if rows is None:
             rows = tuple(self.new_row(Assignment(track=layer.name)) for layer in opened.state.tracks)
-        self._converted, self._tissue = opened.converted, opened.tissue
+        self._converted, self.tissue = opened.converted, opened.tissue
         self.param.update(
             opened=opened,
             rows=rows,
@@ -113,7 +113,7 @@ class Session(param.Parameterized):
     def _checked(self, opened: Opened, rows: tuple[Row, ...]) -> Checked:
         if not opened.whole:
             return Checked((), ())
-        return self._check(replace(opened, tissue=self._tissue), rows, self._converted)
+        return self._check(replace(opened, tissue=self.tissue), rows, self._converted)
 
     def remember(self, converted: tuple[Converted, ...]) -> None:
         """Take note of what earlier jobs made of the mouse, and check again when that is news."""
@@ -124,15 +124,10 @@ class Session(param.Parameterized):
 
     def see(self, tissue: Tissue | None) -> None:
         """Take note of where the image shows tissue, which is known later than all else, and check again."""
-        if tissue is not self._tissue:
-            self._tissue = tissue
+        if tissue is not self.tissue:
+            self.tissue = tissue
             if self.opened is not None:
                 self.checked = self._checked(self.opened, self.rows)
-
-    @property
-    def sees_tissue(self) -> bool:
-        """Whether tracks are held against the tissue of the brain's image."""
-        return self._tissue is not None
 
     def new_row(self, assignment: Assignment) -> Row:
         """A row with an id that no row of this session has."""

@@ -22,10 +22,15 @@ from core.unrolled_words import describe
 from dashboard import text
 from dashboard.candidates_view import CandidateCards, Drawable, drawable
 from dashboard.edits import Row
+from dashboard.picture_buttons import picture_buttons
+from dashboard.saved_pictures import Kind
+from dashboard.saved_unrolled import UnrolledPicture, draw_unrolled
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
+from dashboard.turns import next_turn
 from dashboard.unrolled_columns import Column, column_of, columns_of
+from dashboard.unrolled_layout import lay_out, lay_out_plane
 from dashboard.unrolled_plots import (
     HEIGHT,
     LEAST_WIDTH,
@@ -60,12 +65,13 @@ class UnrolledView:
 
     def __init__(self, session: Session, read_units: ReadUnits | None = None) -> None:
         self._session, self._read_units = session, read_units
-        self._units: dict[tuple[str, str], StreamUnits] = {}
+        self.units: dict[tuple[str, str], StreamUnits] = {}
         self._failed: dict[tuple[str, str], str] = {}
         self._reading = False
         self._scale: tuple[str, ImageFrame, float] | None = None
         self._plots: tuple[UnrolledPlot, PlanePlot] | None = None
         self._shown = ""
+        self._picture: UnrolledPicture | None = None
         self._planned = False
         self.title = text.pane(Markup(""), [CSS], margin=(6, 10))
         self.facts = text.pane(Markup(""), [CSS], min_width=240, margin=(0, 10))
@@ -79,12 +85,13 @@ class UnrolledView:
             margin=(4, 10),
             sx={"& .MuiToggleButton-root": {"textTransform": "none", "whiteSpace": "nowrap"}},
         )
-        self.compare.param.watch(lambda _: self.draw(), "value")
+        self.compare.param.watch(lambda _: next_turn(self.draw), "value")
         self.cards = CandidateCards(self.use)
+        self.downloads = picture_buttons("track-against-recording", self.picture, margin=(4, 3))
         self._weighed: tuple[Opened, WeighedMouse | None] | None = None
         self._weighing: Opened | None = None
         self.view = pn.Column(visible=False, sizing_mode="stretch_width", margin=0)
-        session.param.watch(lambda *_: self.plan_drawing(), ["opened", "rows", "row"])
+        session.param.watch(lambda *_: self.plan_drawing(), ["opened", "rows", "row", "tissue"])
 
     def plan_drawing(self) -> None:
         """Draw on the next turn of the loop: table and views answer a selection first."""
@@ -121,7 +128,7 @@ class UnrolledView:
             units=self._known_units(wanted),
             scale=self._drawn_scale(opened),
             atlas=opened.atlas,
-            tissue=opened.tissue,
+            tissue=self._session.tissue,
         )
         self._show(row.assignment, recording, unrolled, waits=self._read(wanted))
         self.reverse.disabled = len(_held(self._members(row), places)) < 2
@@ -132,8 +139,8 @@ class UnrolledView:
         if self._plots is None:
             self._build()
         name = (row.assignment.stream or "no stream") if tracks else row.assignment.track
-        heading = tag("h2", "Tracks for one probe" if tracks else "Probes for one track")
-        text.show(self.title, tag("div", heading, tag("span", name, cls="dim"), cls="row"))
+        heading_words = "Tracks for one probe" if tracks else "Probes for one track"
+        text.show(self.title, tag("div", tag("h2", heading_words), tag("span", name, cls="dim"), cls="row"))
         self._plane.visible = self.reverse.visible = self.facts.visible = False
         self.cards.view.visible = True
         mouse = self._weighed_mouse(opened)
@@ -143,7 +150,9 @@ class UnrolledView:
         columns = [self._column(opened, each, tracks=tracks) for each in shown]
         drawn = [column for column in columns if column is not None]
         if drawn and self._plots is not None:
-            self._plots[0].show(drawn, opened.colors)
+            laid = lay_out(drawn, opened.colors)
+            self._plots[0].show(laid)
+            self._picture = UnrolledPicture(f"{heading_words}: {name}", laid)
             self._along.param.update(max_width=MOST_WIDTH, min_width=540)
         self._along.visible = bool(drawn)
         waits = self._read(wanted)
@@ -162,7 +171,7 @@ class UnrolledView:
             units=self._known_units(wanted),
             scale=self._drawn_scale(opened),
             atlas=opened.atlas,
-            tissue=opened.tissue,
+            tissue=self._session.tissue,
         )
         each = shown.candidate
         day = "score" if tracks or shown.recording is None else recording_day(shown.recording)[5:]
@@ -238,12 +247,15 @@ class UnrolledView:
             text.show(self.facts, tag("p", "The points of this track make no line, so nothing can be placed along it."))
             return
         along, plane = self._plots
-        along.show(columns_of(unrolled), opened.colors)
+        laid = lay_out(columns_of(unrolled), opened.colors)
+        flat = None if unrolled.plane is None else lay_out_plane(unrolled.plane, unrolled, opened.colors)
+        self._picture = UnrolledPicture(f"{row.track} on {place}", laid, flat)
+        along.show(laid)
         widest = WIDTH_OF_SHANKS.get(len(unrolled.shanks), MOST_WIDTH)
         self._along.param.update(max_width=widest, min_width=LEAST_WIDTH if widest < MOST_WIDTH else 540)
-        if unrolled.plane is not None:
-            plane.show(unrolled.plane, unrolled, opened.colors)
-        self._plane.visible = unrolled.plane is not None
+        if flat is not None:
+            plane.show(flat)
+        self._plane.visible = flat is not None
         self.reverse.visible = len(unrolled.shanks) > 1
         self._along.visible = True
         self.facts.visible, self.cards.view.visible = True, False
@@ -263,24 +275,35 @@ class UnrolledView:
         )
         self._plane = pn.pane.Bokeh(self._plots[1].figure, height=HEIGHT, width=PLANE_WIDTH, sizing_mode="fixed")
         self.view[:] = [
-            pn.FlexBox(self.title, self.compare, self.reverse, align_items="center", sizing_mode="stretch_width"),
+            pn.FlexBox(
+                self.title,
+                self.compare,
+                self.reverse,
+                *self.downloads,
+                align_items="center",
+                sizing_mode="stretch_width",
+            ),
             pn.Row(self._along, self._plane, self.facts, self.cards.view, sizing_mode="stretch_width", margin=0),
             text.pane(_KEY, [CSS], margin=(0, 10)),
         ]
+
+    async def picture(self, kind: Kind) -> bytes:
+        """What is shown, as a file; b"" when nothing is."""
+        return b"" if self._picture is None else await asyncio.to_thread(draw_unrolled, self._picture, kind)
 
     # --- units ------------------------------------------------------------------------------------
 
     def _known_units(self, wanted: Sequence[Stream]) -> dict[str, StreamUnits]:
         """By stream, what has been read; the streams are of one sorting."""
         keys = {stream: (sorting.asset.id, stream) for sorting, stream in wanted}
-        return {stream: self._units[key] for stream, key in keys.items() if key in self._units}
+        return {stream: self.units[key] for stream, key in keys.items() if key in self.units}
 
     def _read(self, wanted: Sequence[Stream]) -> bool:
         """Read the units that are not known yet beside the page; whether there are any to wait for."""
         missing = {
             key: (sorting, stream)
             for sorting, stream in wanted
-            if (key := (sorting.asset.id, stream)) not in self._units and key not in self._failed
+            if (key := (sorting.asset.id, stream)) not in self.units and key not in self._failed
         }
         doc = pn.state.curdoc
         if not missing or self._read_units is None or doc is None:
@@ -306,7 +329,7 @@ class UnrolledView:
         for sorting, stream in wanted:
             key = (sorting.asset.id, stream)
             try:
-                self._units[key] = await self._read_units(sorting, stream)
+                self.units[key] = await self._read_units(sorting, stream)
             except TrackmapperError as error:
                 self._failed[key] = f"The units of {stream} could not be read. {error}"
 

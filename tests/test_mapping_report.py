@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import builders as b
+import numpy as np
 import pytest
 from test_session_state import choose, opened
 
 from core.manifest import rows_from_mapping
 from core.models import Assignment, Problem, Severity, Suggestion
+from core.subjects.units import WHOLE, StreamUnits
+from dashboard.evidence import Evidence, probe_pictures
 from dashboard.mapping_report import Origin, followed, manifest_report, mapping_report
 from dashboard.opening import check_rows
+from dashboard.saved_unrolled import draw_unrolled
 from dashboard.state import Checked, Session
 
 WHEN = datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC)
@@ -85,9 +89,35 @@ def test_it_is_one_file_that_runs_nothing_and_asks_nobody(view):
     assert not {"script", "link", "iframe", "object", "embed", "form"} & set(page.elements)
     sources = [value for name, value in page.attributes if name in ("src", "href")]
     assert sources
-    assert all(value.startswith("data:image/svg+xml;base64,") for value in sources)
+    assert {value.partition(",")[0] for value in sources} == {"data:image/svg+xml;base64", "data:image/png;base64"}
     assert "default-src 'none'" in dict(page.attributes)["content"] or b"default-src 'none'" in made
     assert not re.search(rb"https?://", re.sub(rb'src="data:[^"]*"', b"", made))
+
+
+def test_each_mapped_probe_is_shown_against_its_recording_with_what_had_been_read(view):
+    made = report(view)
+    page = Page(made)
+    assert page.elements.count("img") == 2
+    assert "ProbeA of 2024-11-07 10:00" in page.words
+    assert "The track is" in page.words
+    assert "Not looked at: the units of ProbeA" in page.words
+    sorting = view.opened.subject.sorting(b.SORT1)[1]
+    units = StreamUnits(
+        depths_um=np.array([100.0, 900.0]), x_um=np.zeros(2), groups=np.array([WHOLE, WHOLE]), passing=None, source="x"
+    )
+    read = Evidence(units={(sorting.asset.id, "ProbeA"): units})
+    seen = Page(mapping_report(view.opened, view.rows, view.checked, ORIGIN, read))
+    assert "Not looked at" not in seen.words
+    assert "2 units" in seen.words
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_a_track_against_its_recording_is_the_same_picture_each_time(view, kind):
+    (picture,) = probe_pictures(view.opened, view.rows, Evidence())
+    assert picture.along.tables["tracks"]["x0"]
+    made = draw_unrolled(picture, kind)
+    assert made.startswith(b"\x89PNG" if kind == "png" else b"<?xml")
+    assert made == draw_unrolled(picture, kind)
 
 
 def test_the_same_mapping_makes_the_same_file(view):

@@ -206,7 +206,7 @@ def test_a_brain_without_tissue_is_said_and_nothing_is_checked(view):
     page = Page(view, read)
     page.turns()
     assert "No brain is told apart" in page.words
-    assert view._tissue is None
+    assert view.tissue is None
 
 
 def test_the_line_below_says_by_what_targets_are_judged(view):

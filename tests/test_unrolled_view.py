@@ -14,6 +14,7 @@ from test_session_state import choose, session
 from core.contacts import RecordedContact
 from core.errors import UnavailableError
 from core.subjects.units import StreamUnits
+from core.tissue import Tissue
 from dashboard.state import Session
 from dashboard.unrolled_view import PROBES, ROW, TRACKS, UnrolledView
 
@@ -279,7 +280,7 @@ def test_candidates_are_drawn_without_what_they_leave_open():
     for sorting in subject.recordings[0].sortings:
         for stream in sorting.streams:
             known = StreamUnits(HEIGHTS_UM, np.zeros(3), np.array([0, 1, 1]), None, "here")
-            made._units[sorting.asset.id, stream.token] = known
+            made.units[sorting.asset.id, stream.token] = known
     made.draw()
     told = glyphs(made, "words")["words"]
     assert "shank open" in told
@@ -290,3 +291,14 @@ def test_candidates_are_drawn_without_what_they_leave_open():
     view.select_row(view.rows[0].id)
     made.draw()
     assert "no sorting" in glyphs(made, "words")["words"], "ProbeA of day 1 has two sortings"
+
+
+def test_the_tissue_that_is_read_later_is_seen_in_the_picture(mapped):
+    mapped.select_row(mapped.rows[1].id)
+    made = shown(mapped)
+    assert "outside the tissue" not in glyphs(made, "contacts")["where"]
+    frame = mapped.opened.frame
+    bare = Tissue(np.zeros((1, 1, 1), dtype=bool), frame, tuple(float(size) for size in frame.shape_level0_zyx))
+    mapped.see(bare)
+    made.draw()
+    assert set(glyphs(made, "contacts")["where"]) == {"outside the tissue", "above the surface"}

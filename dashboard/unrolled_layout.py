@@ -1,0 +1,228 @@
+"""What the pictures of a track against its recording hold, laid out once for the page and for files alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.shank_geometry import side_of
+from core.unrolled import DepthBins, ShankPlane, Unrolled, UnrolledShank, depth_bins
+from core.unrolled_target import TargetOnTrack
+from dashboard.edits import shank_label
+from dashboard.text import label
+from dashboard.theme import GREY
+from dashboard.unrolled_columns import Column
+
+PLANNED = "#d64550"
+"""What was planned: readable on the dark and on the light page alike."""
+LETTERS = {"left": "L", "right": "R", "back": "P", "front": "A", "below": "V", "above": "D"}
+"""Anatomical letters of the sides at both ends of the plane."""
+_TRACK, _CONTACTS, _UNITS = (0.06, 0.18), (0.26, 0.40), (0.48, 0.97)
+"""Where the three lanes of a shank stand, as shares of its width."""
+_OFF_UM, _ACROSS_UM = 150.0, 70.0
+"""Half the width of the track's lane, and the width of a shank."""
+
+Columns = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Laid:
+    """A picture as tables of what is drawn."""
+
+    tables: dict[str, Columns]
+    """By kind of mark; what each has is told by `empty_tables` or `empty_plane`."""
+    x: tuple[float, float]
+    """From left to right."""
+    y: tuple[float, float]
+    """From top to bottom, mm of depth."""
+    ticks: dict[float, str]
+    """Words under the picture; {} for numbers."""
+    x_label: str = ""
+    y_label: str = "depth below the surface, mm"
+
+
+def lay_out(columns: Sequence[Column], colors: Mapping[str, str]) -> Laid:
+    """Every shank along its depth: the track with its clicked points, the contacts, the units."""
+    deepest, top = depth_range_mm(columns)
+    room = 0.1 * (deepest - top)
+    high, low = top - 1.6 * room, deepest + 0.8 * room
+    lanes = ((_TRACK, "track"), (_CONTACTS, "contacts"), (_UNITS, "units"))
+    ticks = {
+        i + (start + end) / 2: words
+        for i in range(len(columns))
+        for (start, end), words in (lanes if len(columns) == 1 else lanes[1:])
+    }
+    return Laid(_drawn(columns, colors, high), (0.0, float(len(columns))), (high, low), ticks)
+
+
+def lay_out_plane(plane: ShankPlane, unrolled: Unrolled, colors: Mapping[str, str]) -> Laid:
+    """The shanks of one probe in its plane as they stand in the brain, with the distances of neighbours."""
+    (x0, y0), (x1, y1) = plane.entry_um.T, plane.tip_um.T
+    deepest, widest = float(max(y0.max(), y1.max())) / 1000.0, float(np.abs([x0, x1]).max()) + 120.0
+    chosen = unrolled.shanks[unrolled.chosen].number
+    sides = side_of(plane.layout.across)
+    tracks = {
+        "x0": x0, "y0": y0 / 1000.0, "x1": x1, "y1": y1 / 1000.0,
+        "color": [colors[track] for track in plane.tracks],
+        "width": [5 if number == chosen else 2 for number in plane.numbers],
+    }  # fmt: skip
+    middle = (x0 + x1) / 2.0
+    between = [float(middle[one] + middle[other]) / 2.0 for one, other in pairwise(plane.layout.order)]
+    words = {
+        "x": [*x0, *between, -0.94 * widest, 0.94 * widest],
+        "y": [-0.05 * deepest] * len(x0) + [0.5 * deepest] * len(between) + [1.05 * deepest] * 2,
+        "words": [
+            *(shank_label(number, unrolled.shank_count) for number in plane.numbers),
+            *(f"{apart:.0f}" for _, _, apart in plane.spacings),
+            *(LETTERS[side] for side in sides),
+        ],
+        "style": [
+            *("bold" if number == chosen else "normal" for number in plane.numbers),
+            *["normal"] * len(between),
+            *["bold"] * 2,
+        ],
+    }
+    return Laid(
+        {"tracks": tracks, "words": words},
+        (-widest, widest),
+        (-0.16 * deepest, 1.08 * deepest),
+        {},
+        f"across the probe, um, from {sides[0]} to {sides[1]}",
+        "depth along the probe, mm",
+    )
+
+
+def empty_plane() -> dict[str, Columns]:
+    """The tables of a plane with nothing in them."""
+    names = {"tracks": ("x0", "y0", "x1", "y1", "color", "width"), "words": ("x", "y", "words", "style")}
+    return {name: {column: [] for column in columns} for name, columns in names.items()}
+
+
+def empty_tables() -> dict[str, Columns]:
+    """The tables of unrolled shanks with nothing in them."""
+    segments = ("x0", "y0", "x1", "y1")
+    names = {
+        "sky": ("left", "right", "top", "bottom"),
+        "lines": segments,
+        "planned": segments,
+        "tracks": (*segments, "color", "width"),
+        "points": ("x", "y", "color"),
+        "bars": ("left", "right", "top", "bottom", "color", "fill", "units", "depth"),
+        "target": ("x", "y", "where"),
+        "contacts": ("x", "y", "marker", "size", "color", "fill", "where"),
+        "words": ("x", "y", "words", "style", "align", "right_px", "down_px"),
+    }
+    return {name: {column: [] for column in columns} for name, columns in names.items()}
+
+
+def depth_range_mm(columns: Sequence[Column]) -> tuple[float, float]:
+    """The deepest tip, and the highest of all that is shown."""
+    deepest = max(column.shank.length_um for column in columns) / 1000.0
+    depths = [float(each.min()) for column in columns for each in _depths(column.shank) if len(each)]
+    told = [column.planned_um for column in columns] + [column.target.depth_um for column in columns if column.target]
+    return deepest, min([0.0, *depths, *(each for each in told if each is not None)]) / 1000.0
+
+
+def _depths(shank: UnrolledShank) -> tuple[Any, ...]:
+    return shank.points_um[:, 0], shank.contacts_um[:, 0], shank.units_um
+
+
+def _drawn(columns: Sequence[Column], colors: Mapping[str, str], high_mm: float) -> dict[str, Columns]:
+    """What each source holds; depths in mm."""
+    made = empty_tables()
+    count, deepest = len(columns), depth_range_mm(columns)[0]
+    bins = [depth_bins(column.shank) for column in columns]
+    most = max([int(each.units.max(initial=0)) for each in bins] + [1])
+    _add(made["sky"], left=[0.0], right=[count], top=[high_mm], bottom=[0.0])
+    _add(made["lines"], x0=[0.0], y0=[0.0], x1=[count], y1=[0.0])
+    for i, (column, each) in enumerate(zip(columns, bins, strict=True)):
+        shank, style = column.shank, "bold" if column.chosen else "normal"
+        letters = 24 if count <= 2 else 16
+        if column.head:
+            _say(made, i + 0.02, high_mm, label(column.head, letters), down=15, style=style)
+        _say(made, i + 0.02, high_mm, label(column.line, letters), down=29, style=style)
+        if not shank.track:
+            _say(made, i + 0.5, 0.5 * deepest, "no track", align="center")
+            continue
+        color, length = colors.get(shank.track, GREY), shank.length_um / 1000.0
+        along = i + sum(_TRACK) / 2
+        half = (_TRACK[1] - _TRACK[0]) / 2
+        wide = 4 if column.chosen else 2
+        _add(made["tracks"], x0=[along], y0=[0.0], x1=[along], y1=[length], color=[color], width=[wide])
+        off = np.clip(shank.points_um[:, 1] / _OFF_UM, -1.0, 1.0)
+        _add(made["points"], x=along + half * off, y=shank.points_um[:, 0] / 1000.0, color=[color] * len(off))
+        _add(made["lines"], x0=[i + _TRACK[0]], y0=[length], x1=[i + _UNITS[1]], y1=[length])
+        _say(made, i + _UNITS[1], length, "tip", align="right", down=13)
+        _contacts(made["contacts"], shank, i, color)
+        if column.undrawn:
+            _say(made, i + _UNITS[1], 0.5 * deepest, column.undrawn, align="right")
+        _bars(made["bars"], shank, each, i, color, most)
+        if column.planned_um is not None:
+            at = column.planned_um / 1000.0
+            _add(made["planned"], x0=[i], y0=[at], x1=[i + 1.0], y1=[at])
+            _say(made, i + 0.99, at, "planned surface" if count <= 4 else "planned", align="right", down=-3)
+        if column.target is not None and column.target.depth_um is not None:
+            at = column.target.depth_um / 1000.0
+            _add(made["target"], x=[along], y=[at], where=[_target_words(column.target)])
+            _say(made, i + _TRACK[1], at, label(column.target.words, 18), down=4, right=4)
+    return made
+
+
+def _target_words(target: TargetOnTrack) -> str:
+    beside = "" if target.distance_um is None else f", {target.distance_um / 1000.0:.2f} mm beside the line"
+    return label(f"{target.words}{beside}")
+
+
+def _bars(made: Columns, shank: UnrolledShank, bins: DepthBins, at: int, color: str, most: int) -> None:
+    wide = (_UNITS[1] - _UNITS[0]) / most
+    for what, start, end, fill in (("pass", bins.units * 0, bins.passing, 0.8),
+                                   ("do not pass", bins.passing, bins.units, 0.0)):  # fmt: skip
+        there = end > start
+        _add(
+            made,
+            left=at + _UNITS[0] + wide * start[there], right=at + _UNITS[0] + wide * end[there],
+            top=bins.edges_um[:-1][there] / 1000.0, bottom=bins.edges_um[1:][there] / 1000.0,
+            color=[color] * int(there.sum()), fill=[fill] * int(there.sum()),
+            units=[f"{n} {what}" if shank.passing is not None else str(n) for n in (end - start)[there]],
+            depth=[f"{low / 1000.0:.1f} to {low / 1000.0 + 0.1:.1f} mm" for low in bins.edges_um[:-1][there]],
+        )  # fmt: skip
+
+
+def _contacts(columns: Columns, shank: UnrolledShank, at: int, color: str) -> None:
+    outside = shank.outside
+    start, end = _CONTACTS
+    across = np.clip(shank.contacts_um[:, 1] / _ACROSS_UM, 0.0, 1.0)
+    _add(
+        columns,
+        x=at + start + (end - start) * across,
+        y=shank.contacts_um[:, 0] / 1000.0,
+        marker=np.where(outside, "triangle", "circle"),
+        size=np.where(outside, 7, 4),
+        color=np.where(outside, GREY, color),
+        fill=np.where(outside, 0.0, 0.8),
+        where=np.where(shank.above, "above the surface", np.where(outside, "outside the tissue", "in the brain")),
+    )
+
+
+def _say(
+    made: dict[str, Columns],
+    x: float,
+    y: float,
+    words: str,
+    *,
+    down: int = 0,
+    right: int = 0,
+    align: str = "left",
+    style: str = "normal",
+) -> None:
+    _add(made["words"], x=[x], y=[y], words=[words], style=[style], align=[align], right_px=[right], down_px=[down])
+
+
+def _add(columns: Columns, **more: list[Any] | NDArray[Any]) -> None:
+    for name, values in more.items():
+        columns[name].extend(values.tolist() if isinstance(values, np.ndarray) else values)
