@@ -9,6 +9,7 @@ import pandas as pd
 import panel as pn
 
 from core.models import Severity
+from core.rules import RULES
 from dashboard import text
 from dashboard.state import Session
 from dashboard.tables import COMPACT, SIGNED, TITLED
@@ -42,7 +43,9 @@ class ProblemsView:
                 "placeholder": "No problems",
             },
         )
-        self.view = pn.Column(self.counts, self.table, sizing_mode="stretch_width")
+        # its line is kept free, so that nothing moves under the next press
+        self.seen = text.pane(Markup(""), [CSS], min_height=22, margin=(0, 10))
+        self.view = pn.Column(self.counts, self.table, self.seen, sizing_mode="stretch_width")
         self.table.on_click(lambda event: self.jump(event.row))
         session.param.watch(lambda *_: self.refresh(), ["opened", "checked"])
         self.refresh()
@@ -59,11 +62,19 @@ class ProblemsView:
         problems = ordered(self._session)
         if 0 <= position < len(problems):
             problem = problems[position]
+            text.show(self.seen, seen_in(problem.rule))
             row_id = self._session.checked.row_id(problem)
             if row_id:
                 self._session.select_row(row_id)
             elif problem.where.track:
                 self._session.select_track(problem.where.track)
+
+
+def seen_in(rule: str) -> Markup:
+    """Which picture shows what a rule finds."""
+    known = RULES.get(rule)
+    picture = known.picture if known is not None else ""
+    return tag("p", tag("strong", f"{rule} is seen in: "), picture, cls="dim") if picture else Markup("")
 
 
 def ordered(session: Session) -> list[Any]:

@@ -134,7 +134,7 @@ class TrackPlots:
             nonselection_glyph=glyph(_LINE_WIDTH),
             hover_glyph=glyph(_HOVERED_WIDTH),
         )
-        made.scatter(across, up, source=self.ends, size=8, color="color", line_color=GREY)
+        made.scatter(across, up, source=self.ends, marker="marker", size=9, color="color", line_color=GREY)
         return lines
 
 
@@ -181,8 +181,10 @@ def _lines(scene: Scene) -> dict[str, Any]:
 
 
 def _ends(scene: Scene, track: str) -> dict[str, Any]:
-    """First and last point of a track."""
+    """First and last point of a track as its layer has them: a circle, and a triangle where the tip should be."""
     line = scene.line(track)
     points = line.points_image_ras_mm[[0, -1]] if line is not None and len(line.points_image_ras_mm) else None
     shown = {column: [] if points is None else points[:, axis] for axis, column in enumerate(_COLUMNS)}
-    return {**shown, "color": [] if line is None or points is None else [line.color] * 2}
+    if line is None or points is None:
+        return {**shown, "color": [], "marker": []}
+    return {**shown, "color": [line.color] * 2, "marker": ["circle", "inverted_triangle"]}

@@ -29,8 +29,8 @@ EVIDENCE = (
         W,
         "Entry and exit are extended from the first and last points.",
         "Order the points from the surface to the tip.",
-        picture="The three views tell where the ends lie; the order of the points is seen in Neuroglancer, in the "
-        "layer's list.",
+        picture="The three views: of the selected track the first point is a circle and the last, where the tip "
+        "should be, a triangle.",
     ),
     Rule(
         "T4",
