@@ -1,14 +1,16 @@
-"""What every test gets: no environment of ours, no socket but loopback."""
+"""What every test gets: no environment of ours, no socket but loopback; and the counts that close a run."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+COUNTS = "counts"
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex
 
@@ -45,3 +47,37 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
         if name.startswith("TRACKMAPPER_") and name != "TRACKMAPPER_TEST_CHROMIUM":
             monkeypatch.delenv(name)
+
+
+# --- counts ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Keeps a line of figures (with its seed) for the section that closes the run, whether the test passes or not.
+
+    What a test writes is captured, and lost in a worker of pytest-xdist; what it keeps with its report is not.
+    """
+    return lambda words: record_property(COUNTS, words)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show every line that tests have told, in the order of the tests; added to TRACKMAPPER_TEST_COUNTS, too."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    told = [
+        (report.nodeid, str(words))
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, words in report.user_properties
+        if name == COUNTS
+    ]
+    if not told or hasattr(terminalreporter.config, "workerinput"):
+        return  # workers of pytest-xdist have a summary, too, which nobody sees
+    lines = [words for _, words in sorted(told, key=lambda pair: pair[0])]
+    terminalreporter.section(COUNTS)
+    for line in lines:
+        terminalreporter.write_line(line)
+    if file := os.environ.get("TRACKMAPPER_TEST_COUNTS"):
+        with Path(file).open("a") as kept:
+            kept.write("".join(f"{line}\n" for line in lines))

@@ -15,15 +15,21 @@ SEED = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randran
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
-def campaign(folder, **options):
-    """Run a campaign and show its line; its exit code and its ledger."""
-    code, ledger = ledger_of("tests.code_ocean_campaign", folder, SEED, **options)
-    os.write(1, f"\nCode Ocean campaign: {json.dumps(ledger)}\n".encode())
-    return code, ledger
+@pytest.fixture
+def campaign(tmp_path, tell):
+    """Runs a campaign and tells its line; gives its exit code and its ledger."""
+
+    def run(**options):
+        code, ledger = ledger_of("tests.code_ocean_campaign", tmp_path, SEED, **options)
+        control = f", control, {options['control']}" if "control" in options else ""
+        tell(f"Code Ocean campaign{control}: {json.dumps(ledger)}")
+        return code, ledger
+
+    return run
 
 
-def test_a_hundred_jobs_and_two_hundred_kills_lose_and_double_nothing(tmp_path):
-    code, ledger = campaign(tmp_path, jobs=100, kills=200, stops=10)
+def test_a_hundred_jobs_and_two_hundred_kills_lose_and_double_nothing(campaign):
+    code, ledger = campaign(jobs=100, kills=200, stops=10)
     assert code == 0, ledger
     assert (ledger["jobs"], ledger["succeeded"]) == (100, 100)
     assert (ledger["doubled"], ledger["lost"], ledger["doubled inputs"]) == (0, 0, 0)
@@ -36,8 +42,8 @@ def test_a_hundred_jobs_and_two_hundred_kills_lose_and_double_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_without_the_protocol_the_same_campaign_makes_things_twice(tmp_path, control):
-    code, ledger = campaign(tmp_path, jobs=30, kills=10, stops=0, control=control)
+def test_without_the_protocol_the_same_campaign_makes_things_twice(campaign, control):
+    code, ledger = campaign(jobs=30, kills=10, stops=0, control=control)
     assert code == 1, ledger
     assert ledger["doubled"] + ledger["doubled inputs"] > 0
     assert ledger["lost"] == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
 
 import pytest
@@ -13,10 +12,9 @@ from tests.fault_matrix import ENDPOINTS, Elsewhere, SteeredApi, cases_of, fault
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.words)
-def test_every_wrong_answer_of(endpoint, tmp_path, capsys):
+def test_every_wrong_answer_of(endpoint, tmp_path, tell):
     counts, wrong = go_through(endpoint, tmp_path)
-    with capsys.disabled():
-        sys.stdout.write(f"\n{counts}\n")
+    tell(counts)
     assert not wrong, "\n".join(wrong)
 
 
@@ -36,8 +34,10 @@ class HastyApi(SteeredApi):
 
 
 @pytest.mark.parametrize("words", ["POST data_assets", "POST computations"])
-def test_the_matrix_sees_what_is_made_twice(tmp_path, words):
+def test_the_matrix_sees_what_is_made_twice(tmp_path, words, tell):
     [endpoint] = [endpoint for endpoint in ENDPOINTS if endpoint.words == words]
     with closing(Elsewhere()) as elsewhere, bench(tmp_path / "data", api=HastyApi) as jobs:
         case = run_case(jobs, jobs.api, elsewhere, endpoint, "reset_after", 1)
-        assert any("2 times" in fault for fault in faults_of(case, jobs.fake.token))
+        faults = faults_of(case, jobs.fake.token)
+        tell(f"control, repeated requests, {case.name}: {'; '.join(faults)}")
+        assert any("2 times" in fault for fault in faults)

@@ -18,12 +18,12 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_two_hundred_kills_lose_and_double_nothing(tmp_path):
+def test_two_hundred_kills_lose_and_double_nothing(tmp_path, tell):
     seed = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
     command = [sys.executable, "-m", "tests.kill_campaign", str(tmp_path), "--kills", "190"]
     command += ["--served", "10", "--runs", "4"]
     done = subprocess.run([*command, "--seed", str(seed)], cwd=ROOT, capture_output=True, text=True)
-    os.write(1, f"\nkill campaign: {done.stdout}".encode())
+    tell(f"kill campaign: {done.stdout.strip()}")
     assert done.returncode == 0, f"seed {seed}: {done.stdout} {done.stderr[-2000:]}"
     ledger = json.loads(done.stdout)
     kills = ledger["kills"]

@@ -14,12 +14,12 @@ SEED = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randran
 
 
 @pytest.mark.parametrize(("normal", "states"), [(False, 300), (True, 60)])
-def test_nothing_acknowledged_is_lost_by_a_power_cut(tmp_path, normal, states):
+def test_nothing_acknowledged_is_lost_by_a_power_cut(tmp_path, normal, states, tell):
     """Nor may it go unseen when the database does not wait for the disk: the control."""
     began = time.monotonic()
     cuts = cut_power(tmp_path, states, SEED, normal=normal)
-    words = f"{'synchronous=NORMAL' if normal else 'as it is'}: {cuts.line()}, seed {SEED}"
-    os.write(1, f"\n{words}, {time.monotonic() - began:.0f} s\n".encode())
+    words = f"power cuts{', control, synchronous=NORMAL' if normal else ''}: {cuts.line()}, seed {SEED}"
+    tell(f"{words}, {time.monotonic() - began:.0f} s")
     assert cuts.states == states
     assert cuts.unopenable == 0, cuts.wrong
     if normal:

@@ -112,7 +112,7 @@ def simulate(jobs: int, seed: int) -> Trial:
     return trial
 
 
-def test_many_jobs_on_a_bad_day():
+def test_many_jobs_on_a_bad_day(tell):
     jobs = int(os.environ.get("TRACKMAPPER_TEST_JOBS", "400"))
     seed = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
     done, crashes, asked = 0, 0, 0
@@ -126,10 +126,10 @@ def test_many_jobs_on_a_bad_day():
         assert not lost, f"seed {seed + done - batch}: {lost[0].state} {lost[0].error}"
     assert crashes > jobs / 100
     assert asked < jobs / 20
-    os.write(1, f"\n{jobs} jobs, {crashes} crashes, 0 doubled, 0 lost, {asked} ask a person, seed {seed}\n".encode())
+    tell(f"bad day: {jobs} jobs, {crashes} crashes, 0 doubled, 0 lost, {asked} ask a person, seed {seed}")
 
 
-def test_the_same_day_without_settling_doubles(monkeypatch):
+def test_the_same_day_without_settling_doubles(monkeypatch, tell):
     """The control: if this does not double, the test above sees nothing."""
     right = protocol.next_call
 
@@ -139,7 +139,9 @@ def test_the_same_day_without_settling_doubles(monkeypatch):
         return right(record, now)
 
     monkeypatch.setattr(protocol, "next_call", send_again)
-    assert len(simulate(100, 7).doubled()) > 10
+    doubled = len(simulate(100, 7).doubled())
+    tell(f"control, bad day without settling: 100 jobs, {doubled} doubled, seed 7")
+    assert doubled > 10
 
 
 # --- ends -------------------------------------------------------------------------------------

@@ -18,10 +18,6 @@ from tests.trial import Trial
 SEED = int(os.environ.get("TRACKMAPPER_TEST_SEED", random.SystemRandom().randrange(10**6)))
 
 
-def say(words: str) -> None:
-    os.write(1, f"\n{words}\n".encode())
-
-
 def lived(*plan) -> World:
     world = World(PathScript(Plan(*plan)))
     world.run()
@@ -97,11 +93,11 @@ def test_a_full_disk_and_a_failed_look_do_not_send_twice():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_every_path_of_one_trouble_and_two_deaths():
+def test_every_path_of_one_trouble_and_two_deaths(tell):
     """Each effect, with each answer, shown in each way, the worker dying at each point and at each later one."""
     began = time.monotonic()
     tally, longest_s = every_path()
-    say(f"every path: {tally.line()}; the longest took {longest_s / HOUR_S:.1f} h, {time.monotonic() - began:.0f} s")
+    tell(f"every path: {tally.line()}; the longest took {longest_s / HOUR_S:.1f} h, {time.monotonic() - began:.0f} s")
     assert tally.jobs > 40_000
     assert (tally.doubled, tally.lost, tally.orphans) == (0, 0, 0), tally.wrong
     assert set(tally.ends) == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.NEEDS_YOU}
@@ -112,10 +108,10 @@ def test_every_path_of_one_trouble_and_two_deaths():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_hundred_thousand_jobs_on_bad_days():
+def test_a_hundred_thousand_jobs_on_bad_days(tell):
     began = time.monotonic()
     tally = random_days(100_000, SEED)
-    say(f"random days: {tally.line()}, seed {SEED}, {time.monotonic() - began:.0f} s")
+    tell(f"random days: {tally.line()}, seed {SEED}, {time.monotonic() - began:.0f} s")
     assert tally.jobs == 100_000
     assert (tally.doubled, tally.lost, tally.orphans) == (0, 0, 0), tally.wrong
     assert tally.asked < tally.jobs / 20
@@ -125,8 +121,8 @@ def test_a_hundred_thousand_jobs_on_bad_days():
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_rules_double_on_the_same_days(name):
+def test_wrong_rules_double_on_the_same_days(name, tell):
     """The controls: a simulation that does not see these sees nothing."""
     tally = random_days(2_000, SEED, WRONG[name])
-    say(f"{name}: {tally.line()}, seed {SEED}")
+    tell(f"control, {name}: {tally.line()}, seed {SEED}")
     assert tally.doubled >= 3
