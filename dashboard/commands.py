@@ -30,7 +30,7 @@ from dashboard import answers, demo_mode, launch_command, listings, probe_comman
 from dashboard.answers import Answer
 from dashboard.launch_command import Checked
 from jobs import backup as backups
-from jobs import submission
+from jobs import second_tries, submission
 from jobs.data_folder import DataFolder
 from jobs.earlier import converted_before
 from jobs.quotas import Quotas
@@ -241,6 +241,11 @@ def cancel_job(options: argparse.Namespace, settings: Settings) -> Result:
 def retry_job(options: argparse.Namespace, settings: Settings) -> Result:
     """Try a failed job again."""
     return _acted(options, settings, partial(submission.retry, quotas=Quotas.of(settings)))
+
+
+def recount_job(options: argparse.Namespace, settings: Settings) -> Result:
+    """Count an incomplete job's result again."""
+    return _acted(options, settings, second_tries.recount)
 
 
 def extend_job(options: argparse.Namespace, settings: Settings) -> Result:

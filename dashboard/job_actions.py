@@ -1,4 +1,4 @@
-"""What a person may do to the chosen job: cancel, retry, decide, name its run, wait longer."""
+"""What a person may do to the chosen job: cancel, retry, count again, decide, name its run, wait longer."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from core.platforms.choice import is_code_ocean
 from dashboard import text
 from dashboard.context import Context
 from dashboard.job_words import monitored, tracks_line
-from dashboard.text import Markup, tag
+from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS, STEPS
-from jobs import submission
+from jobs import second_tries, submission
 from jobs.quotas import Quotas
 from jobs.records import JobRecord, JobState, Step
 from jobs.submission import Choice
@@ -40,7 +40,7 @@ _WARNED = tag(
 
 
 class JobActions:
-    """The row of buttons below a job's head, and the question before a cancellation.
+    """The row of buttons below a job's head, and the questions before a cancellation and before a new run.
 
     Args:
         context: The store, and which platform it is.
@@ -52,7 +52,8 @@ class JobActions:
         self._context, self._user, self._done = context, user, done
         self._job: JobRecord | None = None
         self.cancel = _button("Cancel job", lambda _: self.ask(), color="error")
-        self.retry = _button("Retry", self._retry)
+        self.retry = _button("Retry", self._ask_retry)
+        self.recount = _button("Count again", self._recount)
         self.choices = {choice: _button(words, self._decide(choice)) for choice, words in CHOICES.items()}
         self.run_id = pmui.TextInput(
             label="Id of the run", placeholder="It is this run", max_length=ID_LENGTH, size="small", width=330
@@ -67,11 +68,13 @@ class JobActions:
         )
         self._waits = pn.Row(self.hours, self.extend, margin=0, visible=False)
         self._make_dialog()
+        self._make_retry_dialog()
         self.view = pn.Column(
-            pn.FlexBox(self.cancel, self.retry, self._waits, align_items="center"),
+            pn.FlexBox(self.cancel, self.recount, self.retry, self._waits, align_items="center"),
             self._decisions,
             self._warning,
             self.dialog,
+            self.retry_dialog,
             sizing_mode="stretch_width",
             margin=0,
             visible=False,
@@ -86,12 +89,15 @@ class JobActions:
             self._say()  # the job goes on while the question stands
         can_cancel = job is not None and not job.has_ended and job.state is not JobState.CANCELLING
         can_retry = job is not None and job.state in RETRIABLE and job.superseded_by is None
+        if self.retry_dialog.open and not (can_retry and job is not None and job.id == self._asked_of):
+            self.retry_dialog.open = False
         asks = job is not None and job.state is JobState.NEEDS_YOU
         names_run = job is not None and asks and job.step is Step.RUN
         waits = job is not None and job.overdue and can_cancel
         for shown, wanted in (
             (self.cancel, can_cancel),
             (self.retry, can_retry),
+            (self.recount, job is not None and second_tries.can_recount(job)),
             (self._decisions, asks),
             (self._warning, names_run),
             (self.run_id, names_run),
@@ -131,11 +137,43 @@ class JobActions:
         self.dialog.open = False
         await self._act(submission.cancel, "Cancelling. The worker stops the conversion.")
 
-    # --- the others --------------------------------------------------------------------------------
+    # --- trying again ------------------------------------------------------------------------------
+
+    def _make_retry_dialog(self) -> None:
+        self._asked_of = ""
+        self.retry_question = text.pane(Markup(""), [CSS])
+        back = _button("Back", lambda _: self.retry_dialog.param.update(open=False))
+        self.run_again = _button("Run again", self._retry)
+        self.retry_dialog = pmui.Dialog(
+            self.retry_question,
+            pn.Row(self.run_again, back),
+            title="Start a new run?",
+            title_variant="h6",
+            close_on_click=True,
+            width_option="sm",
+        )
+
+    async def _ask_retry(self, event: Event) -> None:
+        """Say what trying again makes and costs, and ask; without a new run there is nothing to ask."""
+        job = self._job
+        if job is None:
+            return
+        if not second_tries.starts_run(job):
+            await self._retry(event)
+            return
+        self._asked_of = job.id
+        text.show(self.retry_question, retry_words(job, self._context.costs))
+        self.retry_dialog.open = True
 
     async def _retry(self, _event: Event) -> None:
+        self.retry_dialog.open = False
         again = partial(submission.retry, quotas=Quotas.of(self._context.settings))
         await self._act(again, "Queued again.")
+
+    async def _recount(self, _event: Event) -> None:
+        await self._act(second_tries.recount, "The worker counts the kept result again.")
+
+    # --- the others --------------------------------------------------------------------------------
 
     def _decide(self, choice: Choice) -> Callable[[Event], Awaitable[None]]:
         async def decide(_event: Event) -> None:
@@ -186,6 +224,18 @@ def cancel_words(job: JobRecord, context: Context) -> str:
         f"{context.reader.name} deletes {what} and its results; Trackmapper keeps a copy of its log and everything "
         f"you see here.{both}"
     )
+
+
+def retry_words(job: JobRecord, costs: str) -> Markup:
+    """What trying again makes, and what it costs."""
+    if job.state is JobState.FAILED and job.step is not Step.DONE:
+        what = f"The job goes on where it was refused, and starts the run of its {tracks_line(job)}."
+    else:
+        what = f"A new job converts all {tracks_line(job)} of mouse {job.subject} anew."
+    paid = [tag("p", tag("strong", f"▲ Pressing Run again {costs}."), cls="warn")] if costs else []
+    free = "Count again looks at the kept result once more, and starts nothing."
+    hint = [tag("p", free, cls="dim")] if second_tries.can_recount(job) else []
+    return join([*paid, tag("p", what), *hint])
 
 
 def _button(words: str, action: Callable[..., object], **more: str) -> pmui.Button:

@@ -74,7 +74,8 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.NEEDS_YOU: frozenset({*_ANY_WORK, JobState.CANCELLING, JobState.CANCELLED, JobState.FAILED}),
     JobState.CANCELLING: frozenset({JobState.CANCELLED, JobState.NEEDS_YOU}),
     JobState.SUCCEEDED: frozenset(),
-    JobState.INCOMPLETE: frozenset(),
+    # Counting its result again.
+    JobState.INCOMPLETE: frozenset({JobState.CAPTURING}),
     # Retrying the step that was refused, of the same job.
     JobState.FAILED: frozenset(_ANY_WORK),
     JobState.CANCELLED: frozenset(),

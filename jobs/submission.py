@@ -36,7 +36,8 @@ from jobs.store import Added, JobStore
 _TRIES = 20
 _LONGEST_H = 24 * 30.0
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
-_AT_ONCE = {"clean_looks": 0, "due": None, "pause_s": 0.0, "throttled": False, "tries": 0}
+AT_ONCE = {"clean_looks": 0, "due": None, "pause_s": 0.0, "throttled": False, "tries": 0}
+"""Of a record that the worker is to look at now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +233,7 @@ def cancel(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
             asked = asked.changed(clean_looks=0)
         return asked.changed(state=JobState.CANCELLING).told(now, "cancellation asked for", by=user)
 
-    return _change(store, job_id, change)
+    return change_record(store, job_id, change)
 
 
 def retry(store: JobStore, job_id: str, user: str, now: datetime, quotas: Quotas = NO_QUOTAS) -> JobRecord:
@@ -256,7 +257,7 @@ def retry(store: JobStore, job_id: str, user: str, now: datetime, quotas: Quotas
         )
     if record.state is JobState.FAILED and record.step is not Step.DONE:
         again = record.changed(
-            state=STATE_OF_STEP[record.step], phase=Phase.READY, ended=None, error="", reposts=0, **_AT_ONCE
+            state=STATE_OF_STEP[record.step], phase=Phase.READY, ended=None, error="", reposts=0, **AT_ONCE
         )
         return store.put(again.told(now, "tried again", record.step, by=user))
     kept = store.inputs(record.id)
@@ -294,9 +295,9 @@ def resolve(store: JobStore, job_id: str, choice: Choice, user: str, now: dateti
             asked = told.changed(cancel=Cancellation(by=user, at=now), clean_looks=0, due=None, error="")
             return asked.changed(state=JobState.CANCELLING)
         phase = Phase.SETTLING if choice is Choice.LOOK_AGAIN else Phase.READY
-        return told.changed(state=STATE_OF_STEP[record.step], phase=phase, error="", **_AT_ONCE)
+        return told.changed(state=STATE_OF_STEP[record.step], phase=phase, error="", **AT_ONCE)
 
-    return _change(store, job_id, change)
+    return change_record(store, job_id, change)
 
 
 def attach(store: JobStore, job_id: str, run_id: str, user: str, now: datetime) -> JobRecord:
@@ -318,10 +319,10 @@ def attach(store: JobStore, job_id: str, run_id: str, user: str, now: datetime) 
             raise NotAllowedError(f"the job is {record.state} and asks for no run", where=f"job {record.id}")
         told = record.told(now, "a run was named", run_id, by=user)
         return told.changed(
-            state=STATE_OF_STEP[Step.RUN], phase=Phase.SETTLING, proposed_run=run_id, error="", **_AT_ONCE
+            state=STATE_OF_STEP[Step.RUN], phase=Phase.SETTLING, proposed_run=run_id, error="", **AT_ONCE
         )
 
-    return _change(store, job_id, change)
+    return change_record(store, job_id, change)
 
 
 def extend(store: JobStore, job_id: str, hours: float, user: str, now: datetime) -> JobRecord:
@@ -342,7 +343,7 @@ def extend(store: JobStore, job_id: str, hours: float, user: str, now: datetime)
         told = record.told(now, "deadline moved", f"{deadline:%Y-%m-%d %H:%M}Z", by=user)
         return told.changed(deadline=deadline, overdue=False)
 
-    return _change(store, job_id, change)
+    return change_record(store, job_id, change)
 
 
 def archive(store: JobStore, job_id: str, user: str, now: datetime, *, archived: bool = True) -> JobRecord:
@@ -360,10 +361,10 @@ def archive(store: JobStore, job_id: str, user: str, now: datetime, *, archived:
             return record
         return record.changed(archived=archived).told(now, "put away" if archived else "taken back", by=user)
 
-    return _change(store, job_id, change)
+    return change_record(store, job_id, change)
 
 
-def _change(store: JobStore, job_id: str, change: Callable[[JobRecord], JobRecord]) -> JobRecord:
+def change_record(store: JobStore, job_id: str, change: Callable[[JobRecord], JobRecord]) -> JobRecord:
     """Apply a change to the newest record; the worker may write in between."""
     for attempt in range(_TRIES):
         record = store.get(job_id)

@@ -7,7 +7,7 @@ from browser_pages import chromium, served, visit
 from job_records import a_record
 from playwright.sync_api import expect
 
-from jobs.records import JobState, Step
+from jobs.records import JobState, RemoteIds, Step
 from jobs.store import JobStore
 
 pytestmark = pytest.mark.browser
@@ -84,4 +84,27 @@ def test_cancelling_asks_first(server, browser_here, store):
     page.get_by_role("dialog").get_by_role("button", name="Cancel this job").click()
     expect(page.get_by_text("Cancelling. The worker stops the conversion.")).to_be_visible()
     assert store.get("1").cancel is not None or store.get("1").state is JobState.CANCELLED
+    page.close()
+
+
+def test_a_new_run_is_asked_about_first_and_a_count_is_made_at_once(server, browser_here, store):
+    refused = store.add_job(a_record("new run", state=JobState.FAILED, step=Step.RUN, error="no"), inputs={}).job_id
+    ids = RemoteIds(run="run-1", result="asset-1")
+    lacking = store.add_job(a_record("lacking", state=JobState.INCOMPLETE, step=Step.DONE, ids=ids), inputs={}).job_id
+    page = visit(browser_here, f"{server.url}?page=jobs&job={int(refused)}").page
+    page.get_by_role("button", name="Retry").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("starts the run of its 2 tracks")
+    question.get_by_role("button", name="Back").click()
+    expect(question).to_be_hidden()
+    assert store.get(refused).state is JobState.FAILED
+    page.get_by_role("button", name="Retry").click()
+    question.get_by_role("button", name="Run again").click()
+    expect(page.get_by_text("Queued again.")).to_be_visible()
+    assert store.get(refused).state is JobState.LAUNCHING
+    page.close()
+    page = visit(browser_here, f"{server.url}?page=jobs&job={int(lacking)}").page
+    page.get_by_role("button", name="Count again").click()
+    expect(page.get_by_text("The worker counts the kept result again.")).to_be_visible()
+    assert store.get(lacking).step is Step.COUNT
     page.close()

@@ -15,7 +15,7 @@ from core.settings import Settings
 from dashboard import servers
 from dashboard.cli import main
 from dashboard.launch_command import chosen_parameters
-from jobs.records import JobState, Step
+from jobs.records import JobState, RemoteIds, Step
 from jobs.store import JobStore
 from tests.code_ocean_place import code_ocean, s3_server, sample_mouse
 from tests.fake_code_ocean_state import FakeCapsule, Outcome
@@ -226,6 +226,17 @@ def test_a_run_named_by_a_person(trackmapper, tmp_path):
     assert (code, answer["state"]) == (0, "launching")
     assert trackmapper("attach", job_id, "../else")[0] == 2
     assert trackmapper("extend", job_id, "--hours", 1)[0] == 1
+
+
+def test_a_result_is_counted_again(trackmapper, tmp_path):
+    data = tmp_path / "data"
+    states = (JobState.PREPARING, JobState.LAUNCHING, JobState.RUNNING, JobState.VERIFYING, JobState.CAPTURING)
+    ids = RemoteIds(run="run-1", result="asset-1")
+    job_id = a_job(data, *states, JobState.INCOMPLETE, step=Step.DONE, ids=ids)
+    code, answer, _ = trackmapper("recount", job_id, "--user", "ben")
+    assert (code, answer["state"], answer["step"]) == (0, "capturing", "count")
+    assert (answer["events"][-1]["what"], answer["events"][-1]["by"]) == ("counted again", "ben")
+    assert trackmapper("recount", job_id)[0] == 1
 
 
 # --- backups ------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from core.platforms.base import MONITORED
 from core.settings import Settings
 from dashboard import job_detail, news
 from dashboard.context import Context
-from dashboard.job_actions import cancel_words
+from dashboard.job_actions import cancel_words, retry_words
 from dashboard.job_detail import Seen
 from dashboard.job_links import Links
 from dashboard.job_log import KeptLog
@@ -209,14 +209,15 @@ def test_buttons_are_those_the_state_allows(shared):
         JobState.RUNNING: {"cancel"},
         JobState.FAILED: {"retry"},
         JobState.SUCCEEDED: set(),
-        JobState.INCOMPLETE: {"retry"},
+        JobState.INCOMPLETE: {"retry", "recount"},
         JobState.NEEDS_YOU: {"cancel", "choices"},
     }
     view = JobsView(shared, "ana", lambda: None)
     for state, expected in states.items():
-        asyncio.run(view.choose(add(shared, state.value, state=state)))
+        asyncio.run(view.choose(add(shared, state.value, state=state, ids=RemoteIds(result=RESULT))))
         offered = {"cancel"} if view.actions.cancel.visible else set()
         offered |= {"retry"} if view.actions.retry.visible else set()
+        offered |= {"recount"} if view.actions.recount.visible else set()
         offered |= {"choices"} if view.actions._decisions.visible else set()
         assert offered == expected, state
 
@@ -232,6 +233,50 @@ def test_cancel_asks_first_then_is_kept_with_the_name(shared):
     record = shared.store.get(job_id)
     assert record.state in (JobState.CANCELLED, JobState.CANCELLING)
     assert any(event.by == "ana" for event in record.events)
+
+
+def test_a_new_run_is_asked_about_with_its_cost_and_counting_again_is_not(shared):
+    ids = RemoteIds(run=RUN, result=RESULT)
+    job_id = add(shared, "1", state=JobState.INCOMPLETE, step=Step.DONE, ids=ids, coverage=coverage(1))
+    view = JobsView(shared, "ana", lambda: None)
+    actions = view.actions
+    asyncio.run(view.choose(job_id))
+    asyncio.run(actions._ask_retry(None))
+    assert actions.retry_dialog.open
+    assert "Run again starts a paid run on Code Ocean" in str(actions.retry_question.object)
+    assert "A new job converts all 2 tracks" in str(actions.retry_question.object)
+    assert [job.id for job in shared.store.newest(9)] == [job_id]
+    other = add(shared, "2", state=JobState.FAILED, step=Step.DONE)
+    asyncio.run(view.choose(other))
+    assert not actions.retry_dialog.open, "the question was about another job"
+    asyncio.run(view.choose(job_id))
+    asyncio.run(actions._recount(None))
+    record = shared.store.get(job_id)
+    assert (record.state, record.step, record.ids) == (JobState.CAPTURING, Step.COUNT, ids)
+    assert (record.events[-1].what, record.events[-1].by) == ("counted again", "ana")
+    assert not actions.recount.visible
+    assert len(shared.store.newest(9)) == 2
+
+
+def test_a_refused_start_asks_too_and_a_result_that_was_not_kept_is_tried_again_at_once(shared):
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(refused := add(shared, "1", state=JobState.FAILED, step=Step.RUN)))
+    asyncio.run(view.actions._ask_retry(None))
+    assert "paid run" in str(view.actions.retry_question.object)
+    assert shared.store.get(refused).state is JobState.FAILED
+    asyncio.run(view.actions._retry(None))
+    assert not view.actions.retry_dialog.open
+    assert shared.store.get(refused).state is JobState.LAUNCHING
+    asyncio.run(view.choose(kept := add(shared, "2", state=JobState.FAILED, step=Step.CAPTURE)))
+    asyncio.run(view.actions._ask_retry(None))
+    assert not view.actions.retry_dialog.open
+    assert shared.store.get(kept).state is JobState.CAPTURING
+
+
+def test_where_nothing_is_paid_no_price_is_told():
+    job = a_record(state=JobState.FAILED, step=Step.DONE)
+    assert "▲" not in retry_words(job, "")
+    assert "2 tracks of mouse 700001" in retry_words(job, "")
 
 
 def test_a_job_that_is_not_there_is_said_not_raised(shared):

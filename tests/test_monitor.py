@@ -7,7 +7,7 @@ import pytest
 from core.errors import PlatformError, StoreBusyError
 from core.platforms.base import RunState
 from core.settings import Settings
-from jobs import submission
+from jobs import second_tries, submission
 from jobs.monitor import Monitor
 from jobs.records import JobState, Phase, Step
 from jobs.store import JobStore
@@ -235,6 +235,25 @@ def test_a_result_that_vanished_before_the_count_is_captured_again_on_request(be
     submission.retry(bench.store, job_id, "ben", START)
     bench.until(job_id, JobState.SUCCEEDED)
     assert bench.runner.count("run", record.token) == 1
+
+
+def test_a_result_that_was_listed_late_is_counted_again_and_nothing_is_run(bench):
+    """The files were not listed at the first count; at the second they are: the same asset, and the job is green."""
+    job_id = bench.launch()
+    bench.runner.delivered = 1
+    bench.until(job_id, JobState.INCOMPLETE)
+    first = bench.store.get(job_id)
+    bench.runner.delivered = 2
+    second_tries.recount(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.SUCCEEDED)
+    record = bench.store.get(job_id)
+    assert (record.coverage.delivered, record.ids, record.error) == (2, first.ids, "")
+    assert bench.store.active() == ()
+    assert [bench.runner.count(kind, record.token) for kind in ("run", "capture")] == [1, 1]
+    assert [(event.what, event.by) for event in record.events if event.by] == [
+        ("launched", "ana"),
+        ("counted again", "ben"),
+    ]
 
 
 @pytest.mark.parametrize("state", [JobState.QUEUED, JobState.PREPARING])

@@ -15,6 +15,7 @@ from core.models import Problem, Severity
 from jobs.launches import kept_mapping, open_launch
 from jobs.protocol import intend
 from jobs.records import JobRecord, JobState, Phase, RemoteIds, Step
+from jobs.second_tries import recount
 from jobs.store import JobStore
 from jobs.submission import Choice, archive, attach, cancel, extend, resolve, retry, submit
 from tests.fake_runner import Clock
@@ -215,6 +216,33 @@ def test_a_relaunch_after_success_is_asked_for(store):
     assert launch(store).duplicate_of == job_id
     again = store.get(launch(store, relaunch=True).job_id)
     assert (again.relaunch_of, again.attempt) == (job_id, 2)
+
+
+def test_an_incomplete_job_is_counted_again_in_place(store):
+    job_id = launch(store).job_id
+    for state in ("preparing", "launching", "running", "verifying", "capturing"):
+        store.put(store.get(job_id).changed(state=JobState(state)))
+    ids = RemoteIds(run="run-1", result="asset-1")
+    store.put(
+        store.get(job_id).changed(state=JobState.INCOMPLETE, step=Step.DONE, ended=START, ids=ids, error="1 of 2")
+    )
+    record = recount(store, job_id, "ben", START)
+    assert (record.state, record.step, record.ended, record.error) == (JobState.CAPTURING, Step.COUNT, None, "")
+    assert (record.ids, record.events[-1].by, record.events[-1].at) == (ids, "ben", START)
+    assert [r.id for r in store.active()] == [job_id]
+    assert launch(store).duplicate_of == job_id, "while it is counted, its mapping is not launched anew"
+    with pytest.raises(NotAllowedError, match="capturing"):
+        recount(store, job_id, "ben", START)
+
+
+def test_what_another_job_has_taken_over_is_not_counted_again(store):
+    job_id = launch(store).job_id
+    to(store, job_id, JobState.FAILED, step=Step.DONE, ended=START)
+    with pytest.raises(NotAllowedError, match="failed, and kept no result"):
+        recount(store, job_id, "ben", START)
+    new = retry(store, job_id, "ben", START)
+    with pytest.raises(NotAllowedError, match=new.id):
+        recount(store, job_id, "ben", START)
 
 
 # --- decide, put away -------------------------------------------------------------------------
