@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from core.platforms.base import MONITORED, Runner
 from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
-from jobs.coverage_rows import delivered_rows, undelivered_rows
+from jobs.coverage_rows import RowKey, delivered_rows, undelivered_rows
 from jobs.job_states import ENDS, JobState, Phase, Step
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, Moment
 from jobs.store import JobStore
 
 _FAILURES = (JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED)
+_WITH_RESULTS = (JobState.SUCCEEDED, JobState.INCOMPLETE)
 _LOOK_BACK = 200
 _LOOK_AGAIN_S = 15.0
 
@@ -96,14 +97,34 @@ def _stopped(store: JobStore, runner: Runner, record: JobRecord, found: Iterable
 
 
 def supersede_failures(store: JobStore, record: JobRecord, now: Moment) -> None:
-    """Mark the earlier failures of a mouse whose missing rows this job has delivered. Repeating it is fine."""
-    delivered = delivered_rows(record)
-    if not delivered:
+    """Mark the earlier failures of a mouse whose missing rows are delivered by now. Repeating it is fine.
+
+    A mapping may have been launched anew as several jobs, one for each recording: what counts is what all jobs after
+    the failure have delivered together, whichever of them ended last.
+    """
+    if not delivered_rows(record):
         return
     failures = store.newest(
         _LOOK_BACK, before=record.id, states=_FAILURES, subject=record.subject, superseded=False, archived=False
     )
+    if not failures:
+        return
+    with_results = store.newest(_LOOK_BACK, states=_WITH_RESULTS, subject=record.subject)
     for earlier in failures:
-        if earlier.platform == record.platform and undelivered_rows(earlier) <= delivered:
-            words = f"job {int(record.id)} delivered what this one did not"
-            store.put(earlier.changed(superseded_by=record.id).told(now.at, "superseded", words))
+        later = [job for job in with_results if job.id > earlier.id and job.platform == earlier.platform]
+        makers = _makers(undelivered_rows(earlier), later)
+        if makers:
+            numbers = " and ".join(str(int(job.id)) for job in reversed(makers))
+            words = f"job{'s' * (len(makers) > 1)} {numbers} delivered what this one did not"
+            store.put(earlier.changed(superseded_by=makers[0].id).told(now.at, "superseded", words))
+
+
+def _makers(missing: frozenset[RowKey], jobs: Sequence[JobRecord]) -> list[JobRecord]:
+    """The first of these jobs that have delivered all missing rows together; none when some row is still missing."""
+    makers = []
+    for job in jobs:
+        found = delivered_rows(job) & missing
+        if found:
+            makers.append(job)
+            missing -= found
+    return [] if missing else makers

@@ -168,6 +168,32 @@ def test_failures_whose_missing_rows_were_delivered_later_are_marked_and_leave_t
     assert store.counts(superseded=False)[JobState.INCOMPLETE] == 0
 
 
+@pytest.mark.parametrize("last", ["the first", "the second"])
+def test_a_failure_is_made_good_by_several_jobs_together_whichever_ends_last(store, last):
+    """A mapping of two recordings is launched anew as one job for each."""
+    early = an_end(store, JobState.SUCCEEDED, delivered="a")
+    failed = an_end(store, JobState.FAILED, missing="abc")
+    first, second = (an_end(store, JobState.CAPTURING, missing=tracks) for tracks in ("bc", "a"))
+    still = an_end(store, JobState.FAILED, missing="c")
+    elsewhere = an_end(store, JobState.SUCCEEDED, delivered="abc", platform="Code Ocean")
+    told = {"the first": (second, "a", first, "bc"), "the second": (first, "bc", second, "a")}[last]
+
+    def ends_well(job, tracks):
+        coverage = CountedCoverage(asked=len(tracks), delivered=len(tracks), rows=rows_of(*tracks))
+        good = store.put(job.changed(state=JobState.SUCCEEDED, coverage=coverage))
+        supersede_failures(store, good, Clock(5.0)())
+
+    supersede_failures(store, elsewhere, Clock(5.0)())
+    ends_well(*told[:2])
+    assert store.get(failed.id).superseded_by is None, f"{early.id} came before it, and {elsewhere.id} is elsewhere"
+    ends_well(*told[2:])
+    made_good = store.get(failed.id)
+    assert made_good.superseded_by == second.id
+    words = f"jobs {int(first.id)} and {int(second.id)} delivered what this one did not"
+    assert made_good.events[-1].detail == words
+    assert store.get(still.id).superseded_by is None, "both came before it"
+
+
 def test_a_run_that_did_not_end_well_makes_nothing_good(store):
     failed = an_end(store, JobState.FAILED, missing="a")
     bad = an_end(store, JobState.INCOMPLETE, delivered="a", remote=RemoteRun(state="failed", exit_code=1))
