@@ -17,7 +17,7 @@ from core.platforms.base import Runner
 from core.settings import Settings
 from jobs import calls, protocol
 from jobs.aftercare import check_up
-from jobs.announce import Announcer
+from jobs.announce import Announcements, Announcer
 from jobs.call_answers import Answer, NotReached, Throttled
 from jobs.clock import moment
 from jobs.launches import Launch, open_launch
@@ -86,7 +86,7 @@ class Monitor:
         self._next_look: dict[str, tuple[int, float]] = {}
         self._set_aside: dict[str, float] = {}
         self.poll_s = settings.poll_seconds if poll_s is None else poll_s
-        self._announcer, self._announced = announcer, store.last_notice() if announcer else 0
+        self._announcements = Announcements(store, announcer) if announcer else None
         self._health = PlatformHealth(runner.name)
         self._checkups_s = 0.0
         self._errors: list[str] = []
@@ -110,7 +110,8 @@ class Monitor:
             self._next_look.pop(job_id, None)
             self._set_aside.pop(job_id, None)
         self._check_up(go_on)
-        self._announce()
+        if self._announcements is not None:
+            self._announcements.turn(self._now().at)
         self._report(len(active))
         return Pass(len(active), made)
 
@@ -245,12 +246,10 @@ class Monitor:
                 self._checkups_s = now.boot_s + BREAK_S
                 return
 
-    def _announce(self) -> None:
-        if self._announcer is None:
-            return
-        for notice in self.store.notices(self._announced):
-            self._announcer.announce(notice)
-            self._announced = notice.number
+    def end(self) -> None:
+        """Let notices that are being sent be sent, for a while."""
+        if self._announcements is not None:
+            self._announcements.end()
 
     def _note_error(self, words: str) -> None:
         self._errors = [*self._errors, f"{self._now().at:%H:%M:%S}Z {words[:300]}"][-_ERRORS_KEPT:]
@@ -273,7 +272,7 @@ class Monitor:
             health=self._health.kind,
             health_words=self._health.words[:300],
             health_since=self._health.since,
-            notices=self._announcer.trouble if self._announcer else "",
+            notices=self._announcements.announcer.trouble if self._announcements else "",
         )
         if status != self._status or now.boot_s - self._status_s >= _STATUS_S:
             self.store.set_worker_status(status.model_copy(update={"last_pass": now.at}))

@@ -332,6 +332,15 @@ class JobStore:
         """Number of the newest notice; 0 when there is none."""
         return self._small("meta/last_notice", int) or 0
 
+    def announced(self) -> int | None:
+        """Number of the newest notice that people were told of outside the page; None when that never began."""
+        return self._small("meta/announced", int)
+
+    def set_announced(self, number: int) -> None:
+        """Keep how far people were told."""
+        with self._db.write() as turn:
+            turn.set("meta/announced", number)
+
     def backup(self, target: Path) -> None:
         """Write a consistent copy of the database while others go on writing.
 

@@ -176,6 +176,7 @@ class _Loop:
                 seen = monitor.store.version()
                 next_pass_s = time.monotonic() + min(monitor.poll_s, 1.0)
             self.stop.wait(_TICK_S)
+        monitor.end()
 
 
 class WorkerThread(threading.Thread):

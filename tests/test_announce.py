@@ -56,6 +56,100 @@ def test_ends_questions_deadlines_and_twins_are_told_once_and_in_order(tmp_path)
         assert len(sent) == 2
 
 
+class Told:
+    """What people were told, by workers that come and go."""
+
+    def __init__(self, store: JobStore) -> None:
+        self.store, self.clock, self.sent = store, Clock(), []
+        self.runner = FakeRunner(self.clock)
+
+    def send(self, title: str, _: str) -> bool:
+        self.sent.append(title.split(" (")[0].split(" ")[-1])
+        return True
+
+    def worker(self, send=None, *, announces: bool = True) -> Monitor:
+        announcer = Announcer(SECRET, send or self.send) if announces else None
+        return Monitor(self.store, self.runner, Settings(poll_seconds=2.0), announcer=announcer, now=self.clock)
+
+    def end_one(self, monitor: Monitor, digest: str) -> None:
+        """A job is launched, and ends in the hands of this worker."""
+        plan = a_plan(digest)
+        job_id = submit(self.store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=self.clock().at)
+        while not self.store.get(job_id.job_id).has_ended:
+            monitor.run_pass()
+            self.clock.s += 60.0
+
+    def restart(self) -> None:
+        monitor = self.worker()
+        monitor.run_pass()
+        monitor.end()
+
+
+@pytest.fixture
+def told(tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        yield Told(store)
+
+
+def test_what_was_being_sent_when_the_worker_was_killed_is_sent_by_the_next(told):
+    hangs, entered = threading.Event(), threading.Event()
+    cut_off = lambda *_: entered.set() or hangs.wait(60.0)  # noqa: E731
+    killed = told.worker(cut_off)
+    told.end_one(killed, "1")
+    told.end_one(killed, "2")
+    killed.run_pass()
+    assert entered.wait(60.0)
+    assert told.store.announced() == 0
+    told.restart()
+    assert told.sent == ["1", "2"]
+    assert told.store.announced() == told.store.last_notice() == 2
+    told.restart()
+    assert told.sent == ["1", "2"]
+    hangs.set()
+
+
+def test_what_was_sent_and_not_written_down_is_sent_twice_rather_than_never(told, monkeypatch):
+    killed = told.worker()
+    monkeypatch.setattr(JobStore, "set_announced", lambda *_: None)
+    told.end_one(killed, "1")
+    killed.end()
+    monkeypatch.undo()
+    told.restart()
+    assert told.sent == ["1", "1"]
+
+
+def test_what_ended_while_a_worker_without_an_address_led_is_told_by_the_next(told):
+    told.restart()
+    told.end_one(told.worker(announces=False), "1")
+    assert told.sent == []
+    told.restart()
+    assert told.sent == ["1"]
+
+
+def test_a_first_address_is_not_told_the_history_nor_any_what_is_no_news(told):
+    told.end_one(told.worker(announces=False), "1")
+    told.restart()
+    told.end_one(told.worker(announces=False), "2")
+    told.clock.s += 8 * 86_400.0
+    told.end_one(told.worker(announces=False), "3")
+    told.restart()
+    assert told.sent == ["3"]
+    assert told.store.announced() == 3
+
+
+def test_a_worker_that_leads_again_does_not_hand_over_twice_what_it_has_in_hand(told):
+    hangs, sent = threading.Event(), []
+    announcer = Announcer(SECRET, lambda title, _: hangs.wait(60.0) and not sent.append(title))
+    settings = Settings(poll_seconds=2.0)
+    told.end_one(Monitor(told.store, told.runner, settings, announcer=announcer, now=told.clock), "1")
+    again = Monitor(told.store, told.runner, settings, announcer=announcer, now=told.clock)
+    again.run_pass()
+    hangs.set()
+    again.end()
+    assert len(sent) == 1
+    assert told.store.announced() == 1
+
+
 def test_a_deadline_is_told_again_after_it_was_moved(tmp_path):
     with JobStore(tmp_path / "data") as store:
         clock = Clock()
@@ -82,7 +176,7 @@ def test_a_deadline_is_told_again_after_it_was_moved(tmp_path):
         assert runner.stopped == set()
 
 
-def test_a_service_that_hangs_holds_nobody_up_and_what_is_too_much_is_left_out():
+def test_a_service_that_hangs_holds_nobody_up_and_what_is_too_much_is_not_taken():
     hangs, entered = threading.Event(), threading.Event()
 
     def send(title: str, text: str) -> bool:
@@ -92,9 +186,9 @@ def test_a_service_that_hangs_holds_nobody_up_and_what_is_too_much_is_left_out()
     announcer = Announcer(SECRET, send)
     announcer.announce(a_notice())
     entered.wait(60.0)
-    for number in range(200):
-        announcer.announce(a_notice(number))
-    assert announcer.trouble == "100 notices wait to be sent; later ones are left out"
+    taken = [announcer.announce(a_notice(number)) for number in range(2, 200)]
+    assert (sum(taken), announcer.first_open(), announcer.last_taken()) == (100, 1, 101)
+    assert announcer.trouble == "100 notices wait to be sent; later ones wait in the queue"
     hangs.set()
     announcer.close()
     assert announcer.trouble == ""
