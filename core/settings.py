@@ -5,11 +5,14 @@ from __future__ import annotations
 import getpass
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from core.errors import SettingsError
+
+_LAB_ZONE = "America/Los_Angeles"
 
 
 class Settings(BaseSettings):
@@ -48,6 +51,10 @@ class Settings(BaseSettings):
         default="https://neuroglancer-demo.appspot.com",
         description="Neuroglancer viewers, separated by commas. A state opens in the one that its link named when that "
         "is among them, else in the first.",
+    )
+    lab_zone: str = Field(
+        default=_LAB_ZONE,
+        description="Time zone of the lab, as the IANA names it: of the times in the names of results.",
     )
     poll_seconds: float = Field(
         default=2.0, gt=0, le=3600, description="Seconds between two looks of the worker at a local conversion."
@@ -141,6 +148,23 @@ class Settings(BaseSettings):
             read_thresholds(text)
         return text
 
+    @field_validator("lab_zone")
+    @classmethod
+    def _a_zone(cls, name: str) -> str:
+        if name != _LAB_ZONE:  # a machine without time zones can still do all that names no result
+            _zone(name)
+        return name
+
+    @property
+    def lab_tz(self) -> ZoneInfo:
+        """The zone of times in names. Raises SettingsError when this machine knows no time zones."""
+        try:
+            return _zone(self.lab_zone)
+        except ValueError as error:
+            raise SettingsError(
+                str(error), where="TRACKMAPPER_LAB_ZONE", cure="Install the system's tzdata, or set another zone."
+            ) from error
+
     @property
     def viewer_addresses(self) -> tuple[str, ...]:
         """The viewers, in their order."""
@@ -155,6 +179,13 @@ class Settings(BaseSettings):
     def user_name(self) -> str:
         """The configured user, else the account's name."""
         return self.user.strip() or getpass.getuser()
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name[:60]!r} is no time zone that this machine knows, such as {_LAB_ZONE}") from error
 
 
 def load_settings(**overrides: object) -> Settings:

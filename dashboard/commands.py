@@ -240,7 +240,7 @@ def cancel_job(options: argparse.Namespace, settings: Settings) -> Result:
 
 def retry_job(options: argparse.Namespace, settings: Settings) -> Result:
     """Try a failed job again."""
-    return _acted(options, settings, partial(submission.retry, quotas=Quotas.of(settings)))
+    return _acted(options, settings, partial(submission.retry, quotas=Quotas.of(settings), zone=settings.lab_tz))
 
 
 def recount_job(options: argparse.Namespace, settings: Settings) -> Result:

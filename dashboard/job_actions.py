@@ -167,7 +167,8 @@ class JobActions:
 
     async def _retry(self, _event: Event) -> None:
         self.retry_dialog.open = False
-        again = partial(submission.retry, quotas=Quotas.of(self._context.settings))
+        settings = self._context.settings
+        again = partial(submission.retry, quotas=Quotas.of(settings), zone=settings.lab_tz)
         await self._act(again, "Queued again.")
 
     async def _recount(self, _event: Event) -> None:

@@ -97,6 +97,7 @@ def launch(
             relaunch=options.relaunch,
             quotas=Quotas.of(settings),
             report=report,
+            zone=settings.lab_tz,
         )
         if done.duplicate_of:
             say(f"The same mapping is job {listings.short_id(done.duplicate_of)} already; no second one was made.")

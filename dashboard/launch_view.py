@@ -247,6 +247,7 @@ class LaunchView:
                 relaunch=relaunch,
                 quotas=Quotas.of(self._context.settings),
                 report=report,
+                zone=self._context.settings.lab_tz,
             )
         except TrackmapperError as error:
             text.notify("error", f"Not launched. {error}")

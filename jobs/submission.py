@@ -8,7 +8,7 @@ import importlib.metadata
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from core import models
@@ -71,6 +71,7 @@ def submit(
     mapping: models.Mapping | None = None,
     quotas: Quotas = NO_QUOTAS,
     report: bytes = b"",
+    zone: tzinfo = UTC,
 ) -> Submitted:
     """Put a checked mapping into the queue, once.
 
@@ -86,6 +87,7 @@ def submit(
         mapping: What the rows were made from; keeps notes and what was left out on purpose, with reasons.
         quotas: How much may be launched.
         report: A page for people that says what was decided and on what evidence, kept with the job.
+        zone: The lab's, of the time in the result's name.
 
     Raises:
         NotAllowedError: errors or unconfirmed problems are left, nobody is named, or a quota is used up; nothing was
@@ -107,7 +109,7 @@ def submit(
     kept = None if mapping is None else dataclasses.asdict(mapping)
     if report:
         record = record.changed(report_sha256=hashlib.sha256(report).hexdigest())
-    added = _add(store, plan, record, now, kept, quotas, relaunch=relaunch, report=report)
+    added = _add(store, plan, record, now, kept, quotas, relaunch=relaunch, report=report, zone=zone)
     return Submitted(added.job_id, added.duplicate_of)
 
 
@@ -174,6 +176,7 @@ def _add(
     quotas: Quotas,
     *,
     relaunch: bool,
+    zone: tzinfo,
     report: bytes = b"",
 ) -> Added:
     token = record.token
@@ -182,7 +185,7 @@ def _add(
     record = record.changed(manifest_sha256=hashlib.sha256(csv).hexdigest())
     for later_s in range(_TRIES):
         # Names of results hold a time to the second; of jobs launched in the same one, each takes its own.
-        launched = (now + timedelta(seconds=later_s)).astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        launched = (now + timedelta(seconds=later_s)).astimezone(zone).strftime("%Y-%m-%d_%H-%M-%S")
         launch = Launch(
             rows=launch_rows(plan, token),
             manifest=manifest,
@@ -236,7 +239,9 @@ def cancel(store: JobStore, job_id: str, user: str, now: datetime) -> JobRecord:
     return change_record(store, job_id, change)
 
 
-def retry(store: JobStore, job_id: str, user: str, now: datetime, quotas: Quotas = NO_QUOTAS) -> JobRecord:
+def retry(
+    store: JobStore, job_id: str, user: str, now: datetime, quotas: Quotas = NO_QUOTAS, zone: tzinfo = UTC
+) -> JobRecord:
     """Try again: the refused step of the same job where that is safe, else the whole mapping as a new job.
 
     Returns:
@@ -268,7 +273,7 @@ def retry(store: JobStore, job_id: str, user: str, now: datetime, quotas: Quotas
         relaunch_of=record.id,
         report_sha256=record.report_sha256,
     )
-    added = _add(store, plan, fresh, now, kept.get("mapping"), quotas, relaunch=False)
+    added = _add(store, plan, fresh, now, kept.get("mapping"), quotas, relaunch=False, zone=zone)
     if added.duplicate_of is not None:
         raise NotAllowedError(
             f"the same mapping is job {added.duplicate_of} by now",

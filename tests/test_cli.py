@@ -9,12 +9,16 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
 from core.sample import write_sample
 from dashboard.cli import main
+from jobs.launches import open_launch
+from jobs.store import JobStore
 
 ROOT = Path(__file__).parents[1]
 
@@ -241,6 +245,49 @@ def test_an_unknown_job_is_bad_use(trackmapper, job):
     code, _, messages = trackmapper("job", "--", job)
     assert code == 2
     assert "trackmapper:" in messages
+
+
+def result_time(data: Path, job_id: str) -> tuple[datetime, str]:
+    """When a job was made, and the time in the name that its result will have."""
+    with JobStore(data) as store:
+        record = store.get(job_id)
+        return record.created, open_launch(store, record).capture_request.name.rpartition("_ibl-converted_")[2]
+
+
+def test_names_of_results_hold_the_labs_time(trackmapper, true_pairs, tmp_path):
+    pair = true_pairs[0]
+    launch = ("launch", "--state", pair.path, "--manifest", pair.manifest, "--json")
+    code, queued, _ = trackmapper(*launch, TRACKMAPPER_LAB_ZONE="Asia/Kathmandu")
+    assert code == 0
+    assert trackmapper("cancel", queued["job"], "--json")[0] == 0
+    code, again, _ = trackmapper("retry", queued["job"], "--json")
+    assert code == 0
+    for job_id, zone in ((queued["job"], "Asia/Kathmandu"), (again["id"], "America/Los_Angeles")):
+        made, told = result_time(tmp_path / "data", job_id)
+        assert told == f"{made.astimezone(ZoneInfo(zone)):%Y-%m-%d_%H-%M-%S}"
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "", "../etc/passwd", "US/Pacific/", "x" * 5000])
+def test_a_zone_that_does_not_exist_is_bad_use_and_named(trackmapper, zone):
+    code, _, messages = trackmapper("jobs", TRACKMAPPER_LAB_ZONE=zone)
+    assert code == 2
+    assert "TRACKMAPPER_LAB_ZONE" in messages
+    assert len(messages) < 400
+
+
+def test_a_machine_without_time_zones_says_what_to_install(trackmapper, true_pairs, monkeypatch):
+    """The zone that is set by default is looked up when a result is named, so that all else works there."""
+
+    def unknown(name):
+        raise ZoneInfoNotFoundError(name)
+
+    monkeypatch.setattr("core.settings.ZoneInfo", unknown)
+    assert trackmapper("jobs")[0] == 0
+    pair = true_pairs[0]
+    code, _, messages = trackmapper("launch", "--state", pair.path, "--manifest", pair.manifest)
+    assert code != 0
+    assert "tzdata" in messages
+    assert trackmapper("jobs", "--json")[1]["jobs"] == []
 
 
 def test_bad_options_and_settings_are_bad_use(trackmapper):

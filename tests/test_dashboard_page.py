@@ -40,6 +40,7 @@ from dashboard.opening import Given
 from dashboard.state import Session
 from dashboard.track_detail import detail
 from jobs import exposure
+from jobs.launches import open_launch
 from jobs.records import JobState
 from jobs.store import JobStore
 
@@ -479,6 +480,8 @@ def test_launch_waits_for_the_last_error_and_the_last_confirmation_and_makes_one
     record = shared.store.get(launched[0])
     assert (record.created_by, record.subject, len(record.rows)) == ("ana", b.MOUSE, 1)
     assert {c.rule for c in record.confirmed} == {rule for rule, _ in launch._confirms}
+    name = open_launch(shared.store, record).capture_request.name
+    assert name.endswith(f"{record.created.astimezone(shared.settings.lab_tz):_ibl-converted_%Y-%m-%d_%H-%M-%S}")
     report = shared.store.kept_report(record).decode()
     assert "Draft" not in report
     assert record.state_sha256 in report

@@ -46,7 +46,7 @@ def test_every_setting_is_in_the_readme():
 @pytest.mark.parametrize("setting", Settings.model_fields)
 def test_every_variable_of_the_readme_is_read(setting, monkeypatch):
     value = {"bool": "true", "float": "7", "int": "7"}.get(str(Settings.model_fields[setting].annotation.__name__), "")
-    words = {"platform": "local", "route": "monitor", "share_results": "none", "thresholds": "{}"}
+    words = {"platform": "local", "route": "monitor", "share_results": "none", "thresholds": "{}", "lab_zone": "UTC"}
     given = value or words.get(setting, "given")
     for name in tables.environment_names(setting):
         with monkeypatch.context() as patch:
@@ -201,7 +201,7 @@ def test_panels_variables_and_options_are_panels():
         [sys.executable, "-m", "panel", "serve", "--help"], capture_output=True, text=True, check=True, timeout=120
     ).stdout
     variables = {*re.findall(r"`(PANEL_[A-Z_]+)`", text), *servers.LOG_INS}
-    options = set(re.findall(r"`(--[a-z-]+)`", text)) - {"--origin", "--replace"}
+    options = set(re.findall(r"`(--[a-z-]+)`", text)) - {"--follow", "--origin", "--replace"}
     assert len(variables) >= 7
     assert not [name for name in variables if f"'{name}'" not in source]
     assert len(options) >= 7

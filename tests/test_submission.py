@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import time
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -116,6 +118,29 @@ def test_the_same_mapping_pressed_twice_is_one_job(store):
 def test_results_of_one_second_have_names_of_their_own(store):
     names = {open_launch(store, store.get(launch(store, f"d{i}").job_id)).capture_request.name for i in range(4)}
     assert len(names) == 4
+
+
+@pytest.mark.parametrize(
+    ("zone", "launched"),
+    [
+        ("America/Los_Angeles", "2026-03-01_01-00-00"),
+        ("Asia/Tokyo", "2026-03-01_18-00-00"),
+        ("UTC", "2026-03-01_09-00-00"),
+    ],
+)
+def test_results_are_named_by_the_labs_time_wherever_the_server_is(store, monkeypatch, zone, launched):
+    monkeypatch.setenv("TZ", "Australia/Sydney")
+    time.tzset()
+    try:
+        job_id = launch(store, zone=ZoneInfo(zone)).job_id
+        to(store, job_id, JobState.FAILED, step=Step.DONE, ended=START)
+        again = retry(store, job_id, "ben", START + timedelta(minutes=1), zone=ZoneInfo(zone))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    name, later = (open_launch(store, store.get(each)).capture_request.name for each in (job_id, again.id))
+    assert name.endswith(f"_ibl-converted_{launched}")
+    assert later.endswith(launched.replace("-00-00", "-01-00"))
 
 
 def test_changed_inputs_are_refused_by_the_worker(store):
