@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from core.checks.rows import is_safe_asset_name
 from core.errors import InputError, ManifestError
+from core.launch_notes import COMMON_TAG, described
 from core.manifest import write_csv
 from core.manifest.rows import ManifestRow
 from core.models import Asset, ImageFrame, State, Subject
@@ -57,8 +58,7 @@ class ConversionPlan:
     attempt: int = 1
     recordings: tuple[str, ...] = field(default=())  # names of those that are converted, in the rows' order
     platform_id: str = ""  # which platform of that name the mapping was checked on
-    frame: ImageFrame | None = None
-    """The image's geometry when the mapping was checked; None when it was not known, or only assumed."""
+    frame: ImageFrame | None = None  # the image's geometry when checked; None when not known, or only assumed
     route: str = DIRECT  # who keeps the result: our worker, or ...
     monitor: str = ""  # ... the monitor of this id
     deadline_h: float | None = None  # hours after which the run asks its people; None: never
@@ -220,21 +220,21 @@ def input_assets(plan: ConversionPlan, token: str) -> tuple[InputAsset, InputAss
         ManifestError: the token cannot be part of a name.
     """
     manifest, state = manifest_name(plan, token), state_name(plan, token)
-    tags = (plan.subject, "IBL", "annotation", token)
+    tags = (plan.subject, "IBL", "annotation", COMMON_TAG, token)
     return (
         InputAsset(
             token=token,
             name=manifest,
             files={f"{manifest}.csv": write_csv(launch_rows(plan, token))},
             tags=(*tags, "manifest"),
-            description=f"Which track is which probe of mouse {plan.subject}: {len(plan.rows)} rows.",
+            description=described(f"Which track of mouse {plan.subject} is which probe.", plan, token),
         ),
         InputAsset(
             token=token,
             name=state,
             files={f"{state}.json": plan.state},
             tags=(*tags, "neuroglancer"),
-            description=f"Neuroglancer state with the tracks of mouse {plan.subject}.",
+            description=described(f"Neuroglancer state with the tracks of mouse {plan.subject}.", plan, token),
         ),
     )
 

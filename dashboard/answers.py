@@ -24,6 +24,7 @@ from core.platforms.base import DIRECT, AssetReader
 from core.sample import SampleSummary
 from jobs.backup import Backup, Restored
 from jobs.records import JobRecord
+from jobs.recovery import Recovered
 
 Answer = dict[str, Any]
 SCHEMA = 1
@@ -267,6 +268,18 @@ def backup_answer(made: Backup) -> Answer:
         "active": made.active,
         "sha256": made.sha256,
         "wrong": list(made.wrong),
+    }
+
+
+def recover_answer(found: Recovered) -> Answer:
+    """Launches found on the platform; `jobs` were made again, `asks` of them ask a person."""
+    return {
+        "schema": SCHEMA,
+        "launches": found.launches,
+        "known": found.known,
+        "jobs": list(found.jobs),
+        "asks": list(found.asks),
+        "unread": list(found.unread),
     }
 
 

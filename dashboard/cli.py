@@ -107,6 +107,9 @@ def build_parser() -> argparse.ArgumentParser:
     restore = _add(parsers, "restore", "restore", "put a backup in the place of the queue; no worker may run")
     restore.add_argument("file", type=Path, metavar="FILE")
     restore.add_argument("--replace", action="store_true", help="also where there are jobs; they are kept beside it")
+    recover = _add(parsers, "recover", "recover", "find launches that the queue does not know on the platform")
+    recover.add_argument("--follow", action="store_true", help="follow their runs: no other queue launches there")
+    recover.add_argument("--user", help="who does this, and whose the found jobs are (TRACKMAPPER_USER)")
     return parser
 
 

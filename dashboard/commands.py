@@ -19,7 +19,7 @@ from core.models import Severity, State, Subject
 from core.neuroglancer import interpret_paste, read_state
 from core.neuroglancer.links import StateLink, fetch_state_link
 from core.platforms.base import AssetReader
-from core.platforms.choice import is_code_ocean, make_reader
+from core.platforms.choice import is_code_ocean, make_reader, make_runner
 from core.sample import write_sample
 from core.settings import Settings
 from core.subjects import gather_subject
@@ -35,6 +35,7 @@ from jobs.data_folder import DataFolder
 from jobs.earlier import converted_before
 from jobs.quotas import Quotas
 from jobs.records import JobRecord
+from jobs.recovery import recover_launches
 from jobs.store import JobStore
 
 Result = tuple[int, Answer, str]
@@ -290,6 +291,15 @@ def restore(options: argparse.Namespace, settings: Settings) -> Result:
     """Put a backup in the place of the queue."""
     restored = backups.restore_backup(options.file, settings.data, now=_now(), replace=options.replace)
     return 0, answers.restore_answer(restored), listings.restore_text(restored)
+
+
+def recover(options: argparse.Namespace, settings: Settings) -> Result:
+    """Keep a job again for every launch that the platform shows and the queue does not know."""
+    runner = make_runner(settings)
+    with JobStore(settings.data) as store:
+        told = {"user": settings.user_name, "now": _now(), "zone": settings.lab_tz}
+        found = recover_launches(store, runner, **told, follow=options.follow)
+    return 0, answers.recover_answer(found), listings.recover_text(found)
 
 
 # --- servers ----------------------------------------------------------------------------------

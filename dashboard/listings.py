@@ -9,6 +9,7 @@ from core.models import Probe, Problem, Severity, Sorting, State, Subject, Sugge
 from core.sample import SampleSummary
 from jobs.backup import Backup, Restored
 from jobs.records import JobRecord
+from jobs.recovery import Recovered
 
 _ORDER = list(Severity)
 
@@ -174,6 +175,19 @@ def backup_text(made: Backup) -> str:
     return "\n".join(plain(line) for line in lines)
 
 
+def recover_text(found: Recovered) -> str:
+    """What was found on the platform, and what becomes of it."""
+    lines = [f"Launches on the platform: {found.launches}; known to this queue: {found.known}."]
+    if found.jobs:
+        ids = ", ".join(short_id(job_id) for job_id in found.jobs)
+        lines.append(f"Jobs made again, so that their mappings are not launched twice unknowingly: {ids}")
+    if found.asks:
+        lines.append(f"These ask you on the Jobs page: {', '.join(short_id(job_id) for job_id in found.asks)}")
+    if found.unread:
+        lines.append(f"These assets say nothing of their launch that can be read: {', '.join(found.unread)}")
+    return "\n".join(plain(line) for line in lines)
+
+
 def restore_text(restored: Restored) -> str:
     """What was put in place, and what to expect of it."""
     backup = restored.backup
@@ -183,6 +197,8 @@ def restore_text(restored: Restored) -> str:
     if restored.in_doubt:
         ids = ", ".join(short_id(job_id) for job_id in restored.in_doubt)
         lines.append(f"These may have gone on since; the worker looks for what they made before it makes it: {ids}")
-    lines.append(f"What was launched after {backup.created} is not in it: look on the platform before launching again.")
+    lines.append(
+        f"What was launched after {backup.created} is not in it: trackmapper recover finds it on the platform."
+    )
     lines.append("Restart the dashboard, then start the worker.")
     return "\n".join(plain(line) for line in lines)

@@ -100,6 +100,8 @@ def _make(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], 
         return _not_reached(error)
     except TrackmapperError as error:
         return Refused(str(error))
+    if isinstance(request, RunRequest) and not request.mounts:
+        return Refused("what its run needs attached is not known any more; launch the mapping again")
     try:
         if isinstance(request, InputAsset):
             made = runner.create_input_asset(request).id
