@@ -64,7 +64,11 @@ class TrackShape:
     """The longest stretch along the line without a point."""
     doubled: int
     """Points that have another one within `SAME_POINT_UM`."""
-    order: DrawnOrder
+
+    @property
+    def order(self) -> DrawnOrder:
+        """How the points stand in the file; worked out anew at each call."""
+        return drawn_order(self.depth_um)
 
     @property
     def middle_um(self) -> Points:
@@ -101,7 +105,6 @@ def track_shape(points_ras_um: Points) -> TrackShape | None:
         depth_um=depth,
         gap_um=float(np.diff(np.sort(depth)).max()),
         doubled=_doubled(points),
-        order=drawn_order(depth),
     )
 
 
@@ -151,7 +154,9 @@ def _longest_rise(values: NDArray[np.float64]) -> NDArray[np.intp]:
 def _doubled(points: Points) -> int:
     from scipy.spatial import cKDTree  # here, since every command would wait for it at its start
 
-    places, counts = np.unique(points, axis=0, return_counts=True)
+    placed = points[np.lexsort(points.T)]  # a tree of many equal points would be slow
+    first = np.flatnonzero(np.r_[True, (placed[1:] != placed[:-1]).any(axis=1)])
+    places, counts = placed[first], np.diff(np.r_[first, len(placed)])
     if len(places) < 2:
         return len(points) if len(points) > 1 else 0
     nearest = cKDTree(places).query(places, k=2)[0][:, 1]
