@@ -156,6 +156,18 @@ class Stretches:
         share = np.clip(np.einsum("nmk,nk->nm", apart, way) / long[:, None], 0.0, 1.0)
         return np.asarray(np.linalg.norm(apart - share[..., None] * way[:, None], axis=2))
 
+    def right_at_um(self, points_um: Points) -> Points:
+        """(n, m) how far to the right every track lies where it passes level with every one of (m, 3) points.
+
+        Level with a point is the place whose front and up are nearest to the point's: of a track and its mirror image
+        the same, so that the one is as far left as the other is right.
+        """
+        way = self.tip_um - self.entry_um
+        long = np.maximum((way[:, 1:] ** 2).sum(axis=1), 1e-9)
+        apart = points_um[None] - self.entry_um[:, None]
+        share = np.clip(np.einsum("nmk,nk->nm", apart[..., 1:], way[:, 1:]) / long[:, None], 0.0, 1.0)
+        return np.asarray(self.entry_um[:, :1] + share * way[:, :1])
+
     def take(self, which: Sequence[int]) -> Stretches:
         """Some of the tracks."""
         rows = list(which)

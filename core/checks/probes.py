@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from core.asset_names import split_stream
-from core.atlas_frames import AffineAtlas
+from core.atlas_frames import AffineAtlas, hemisphere, right_of_midline_um
 from core.brain_pose import (
     IN_THE_ATLAS,
     LENGTH_ERROR,
@@ -26,7 +26,7 @@ from core.brain_pose import (
     fit_tilt,
 )
 from core.checks.index import CheckIndex
-from core.drawn_tracks import atlas_shape, drawn_shape, image_middle_um
+from core.drawn_tracks import atlas_shape, drawn_shape, image_middle_um, ras_to_ccf_um
 from core.models import ImageFrame, Points, Problem, Recording, Severity
 from core.plans import ProbePlan, plan_of
 from core.probe_geometry import RecordedSpan, recorded_spans
@@ -120,7 +120,8 @@ def check_probes(index: CheckIndex, probes: Sequence[MappedProbe], atlas: Affine
     far = list(_aims(index, brain, atlas))
     yield from far
     told = {each.where.row for each in far}
-    yield from (each for each in _sides(index, probes) if each.where.row not in told)
+    sides = _atlas_sides(index, probes, atlas) if atlas is not None else _sides(index, probes)
+    yield from (each for each in sides if each.where.row not in told)
 
 
 @dataclass
@@ -272,6 +273,29 @@ def _aims(index: CheckIndex, brain: _Brain, atlas: AffineAtlas | None) -> Iterat
             threshold=index.limits.target_um,
             **index.at(probe.rows[0]),
         )
+
+
+def _atlas_sides(index: CheckIndex, probes: Sequence[MappedProbe], atlas: AffineAtlas) -> Iterator[Problem]:
+    """T11: the hemisphere of a track where it passes level with its aim against the hemisphere of the aim."""
+    limit = index.limits.atlas_midline_um
+    for probe in probes:
+        aim_um = probe.plan.point_um
+        if aim_um is None or len(probe.in_atlas) != len(probe.rows):
+            continue
+        entry, tip = probe.middle(atlas=True)
+        level_um = aim_um.copy()
+        level_um[0] = Stretches(entry[None], tip[None]).right_at_um(aim_um[None])[0, 0]
+        drawn, planned = (hemisphere(ras_to_ccf_um(point), unsure_um=limit) for point in (level_um, aim_um))
+        if drawn and planned and drawn != planned:
+            right = float(right_of_midline_um(ras_to_ccf_um(level_um))[0])
+            yield problem(
+                "T11",
+                f"Level with its target the track lies {abs(right) / 1e3:.1f} mm {drawn} of the atlas's midline, "
+                f"{probe.plan.words} {planned} of it ({atlas.note}).",
+                measured=round(right),
+                threshold=limit if planned == "right" else -limit,
+                **index.at(probe.rows[0]),
+            )
 
 
 def _sides(index: CheckIndex, probes: Sequence[MappedProbe]) -> Iterator[Problem]:

@@ -46,6 +46,7 @@ class Thresholds:
     angle_tracks: float = _limit(3, "T10", "with fewer known angles the tilt of the image cannot be told from them")
     target_um: float = _limit(1_500, "T11", "several times the usual error of an insertion")
     midline_um: float = _limit(700, "T11", "nearer to the middle of the image the side is not sure")
+    atlas_midline_um: float = _limit(300, "T11", "as near to the atlas's midline the affines do not tell the side")
     spacing_least: float = _limit(0.65, "S2", "shanks stand 250 um apart, tissue shrinks by 15 %, clicks err")
     spacing_most: float = _limit(1.4, "S2", "shanks stand 250 um apart, tissue swells by 15 %, clicks err")
     parallel_deg: float = _limit(5, "S3", "shanks are parallel; a line through clicked points errs by a degree or two")

@@ -163,7 +163,7 @@ class Judge:
             "angle": e.by_angle(turned),
             "length": e.by_length(ratio, scale),
             "span": e.by_span(self.tracks, self.slots, scale),
-            "side": e.by_side(self.tracks, self.slots, self.middle_um),
+            "side": e.by_side(self.tracks, self.slots, self.middle_um, in_atlas=self.in_atlas),
             "group": e.by_group(self.tracks, self.slots),
         }
         return Evidence(kinds, away, turned, ratio, scale)

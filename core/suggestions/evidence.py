@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.atlas_frames import MIDLINE_ML_UM
 from core.brain_pose import LENGTH_ERROR, Place, Scale, Stretches, Tilt
 from core.models import Points, Recording
 from core.shank_geometry import ShankGroup
@@ -25,6 +26,8 @@ ANGLE = (1.5, 4.0, -4.0)
 LENGTH = (1.0, -4.0)
 SIDE = (0.5, -4.0)
 SIDE_UM = 700.0
+SIDE_IN_ATLAS_UM = 300.0
+"""As near to the image's middle, or the atlas's, no side is sure."""
 SPAN_UM = 500.0
 NOTHING_RECORDED = -3.0
 GROUPED = 2.0
@@ -158,14 +161,31 @@ def _lengths_um(tracks: Tracks) -> Points:
     return np.array([np.nan if shape is None else shape.length_um for shape in tracks.shapes])
 
 
-def by_side(tracks: Tracks, slots: Sequence[ProbeSlot], middle_um: float | None) -> Points:
-    """Side of the image's middle against the side of the aim; nothing near either middle."""
-    if middle_um is None:
-        return np.zeros((len(tracks.names), len(slots)))
-    right = np.array([np.nan if shape is None else shape.middle_um[0] - middle_um for shape in tracks.shapes])
+def by_side(tracks: Tracks, slots: Sequence[ProbeSlot], middle_um: float | None, *, in_atlas: bool = False) -> Points:
+    """Side of the track against the side of the aim; nothing near the middle.
+
+    Args:
+        tracks: n tracks.
+        slots: m probes.
+        middle_um: Where the image's middle lies to the right; None when that tells nothing. Not used in the atlas.
+        in_atlas: The tracks lie in the atlas: they are compared level with the aim, with its midline.
+    """
     aims = np.array([np.nan if slot.plan.right_um is None else slot.plan.right_um for slot in slots])
-    sure = (np.abs(right) > SIDE_UM)[:, None] & (np.abs(aims) > SIDE_UM)[None]
-    same = np.sign(right)[:, None] == np.sign(aims)[None]
+    if in_atlas:
+        nowhere = np.full(3, np.nan)
+        points = np.array([nowhere if slot.plan.point_um is None else slot.plan.point_um for slot in slots])
+        points = points.reshape(-1, 3)
+        wide = several(slots) > 0
+        at = np.where(wide, tracks.middles.right_at_um(points), tracks.tracks.right_at_um(points))
+        lines = np.array([shape is not None for shape in tracks.shapes], dtype=bool)
+        right, limit = np.where(lines[:, None], at - MIDLINE_ML_UM, np.nan), SIDE_IN_ATLAS_UM
+    elif middle_um is None:
+        return np.zeros((len(tracks.names), len(slots)))
+    else:
+        middles = [np.nan if shape is None else shape.middle_um[0] - middle_um for shape in tracks.shapes]
+        right, limit = np.array(middles)[:, None], SIDE_UM
+    sure = (np.abs(right) > limit) & (np.abs(aims) > limit)[None]
+    same = np.sign(right) == np.sign(aims)[None]
     return np.where(sure, np.where(same, *SIDE), 0.0)
 
 
