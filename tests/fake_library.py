@@ -185,6 +185,21 @@ def raw_files(
     return files
 
 
+def block_files(
+    block: int, samples: int, segments: int = 1, rate: object = 1000.0, *, old_layout: bool = True
+) -> dict[str, bytes]:
+    """What the compressed arrays of ProbeA tell of the length of one block: `samples` a segment."""
+    root = "" if old_layout else "ecephys/"
+    folder = f"{root}ecephys_compressed/experiment{block}_Record Node 104#Neuropix-PXI-100.ProbeA-AP.zarr"
+    files = {f"{folder}/.zattrs": as_json({"sampling_frequency": rate, "num_segments": segments})}
+    metadata = {
+        "zarr_format": 2, "shape": [samples, 384], "chunks": [300, 384], "dtype": "<i2", "order": "C",
+        "compressor": {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0}, "filters": None,
+        "fill_value": 0,
+    }  # fmt: skip
+    return files | {f"{folder}/traces_seg{number}/.zarray": as_json(metadata) for number in range(segments)}
+
+
 def recording_name(stream: str, *, node: str = "Record Node 104", processor: str = "Neuropix-PXI-100") -> str:
     """`experiment1_<node>#<processor>.<stream>_recording1`; `stream` may end in `_groupN`."""
     stream, group, number = stream.partition("_group")

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from core.errors import AccessError, NotFoundError, PlatformError, RefusedError, UnavailableError
-from core.models import Problem, SavedState, SortingStatus, Subject
+from core.models import Problem, Role, SavedState, SortingStatus, Subject
 from core.platforms.base import HealthKind
 from core.platforms.choice import make_reader
 from core.platforms.code_ocean.api import CodeOceanApi
@@ -24,7 +24,7 @@ from core.settings import Settings
 from core.subjects import gather_subject
 from tests.fake_code_ocean import TOKEN, FakeCodeOcean
 from tests.fake_code_ocean_state import CONVERTER, FakeCapsule, PanelParameter
-from tests.fake_library import FakeLibrary, raw_files, sorted_files, stitched_files
+from tests.fake_library import FakeLibrary, block_files, raw_files, sorted_files, stitched_files
 from tests.light_s3 import LightS3, served_with_clients
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -124,6 +124,20 @@ def test_a_mouse_costs_four_requests_however_many_sessions_it_has(place: Place, 
     asked = [f"{request.raw_path}?{request.raw_query}" for request in place.s3.log]
     assert len(asked) == len(set(asked)), "S3 was asked twice for the same"
     assert told(subject) == ""
+
+
+def test_lengths_that_only_arrays_tell_are_read_from_s3_alone(place: Place):
+    """Two recordings a day and no session file: which is the surface recording is told by sizes of arrays."""
+    for day in range(1, 16):
+        place.add(raw_name(day), raw_files() | block_files(1, 3_600_000, old_layout=False), tags=(MOUSE,))
+        place.add(raw_name(day, "13-00-00"), raw_files() | block_files(1, 300_000, old_layout=False), tags=(MOUSE,))
+    subject = place.gather()
+    assert [each.role for each in subject.recordings] == [Role.MAIN, Role.SURFACE] * 15
+    assert {each.duration_s for each in subject.recordings} == {3_600.0, 300.0}
+    assert place.fake.counts() == {"POST data_assets/search": 4}
+    asked = [f"{request.raw_path}?{request.raw_query}" for request in place.s3.log]
+    assert len(asked) == len(set(asked)), "S3 was asked twice for the same"
+    assert sum(".zattrs" in each or ".zarray" in each for each in asked) == 2 * 30
 
 
 def test_a_raw_that_only_provenance_names_costs_one_request_more(place: Place):

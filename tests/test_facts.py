@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-import numcodecs
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -27,13 +26,13 @@ from core.subjects.facts import (
     earlier_results,
     probe_facts,
     read_alignments,
-    read_block_lengths_s,
     recorded_spans,
     recording_facts,
     targets_of,
 )
+from core.subjects.lengths import read_block_lengths_s
 from core.subjects.session_metadata import read_session_facts
-from tests.fake_library import FakeLibrary, as_json, raw_files, sorted_files
+from tests.fake_library import FakeLibrary, as_json, block_files, raw_files, sorted_files
 
 RAW = "ecephys_717381_2024-04-09_11-14-13"
 SORTED = f"{RAW}_sorted_2024-04-10_02-00-00"
@@ -113,7 +112,9 @@ def test_an_unknown_fact_of_a_probe_says_where_it_was_looked_for(
 
 def test_unknown_facts_of_a_recording_say_where_they_were_looked_for():
     facts = recording_facts(recording(session_file="session.json"), Subject("717381", "test"))
-    assert (fact(facts, "length").words, fact(facts, "length").looked_for) == ("", "session.json: no start and end")
+    length = fact(facts, "length")
+    assert length.words == ""
+    assert length.looked_for == "session.json: no start and end; arrays are asked where two recordings share a day"
     assert "ecephys_compressed" in fact(facts, "blocks").looked_for
     assert fact(facts, "notes").words == "none"
     bare = recording_facts(recording(), Subject("717381", "test"))
@@ -186,16 +187,6 @@ def test_alignments_are_told_by_quality_control_files():
     nothing, odd = library.add("a"), library.add("b", {"quality_control.json": b"[]"})
     assert read_alignments(library, [first, nothing, odd, second]) == (name, "x")
     assert library.requests == 4
-
-
-def block_files(block: int, samples: int, segments: int = 1, rate: object = 1000.0) -> dict[str, bytes]:
-    folder = f"ecephys_compressed/experiment{block}_Record Node 104#Neuropix-PXI-100.ProbeA-AP.zarr"
-    files = {f"{folder}/.zattrs": as_json({"sampling_frequency": rate, "num_segments": segments})}
-    metadata = {
-        "zarr_format": 2, "shape": [samples, 384], "chunks": [300, 384], "dtype": "<i2", "order": "C",
-        "compressor": numcodecs.Blosc().get_config(), "filters": None, "fill_value": 0,
-    }  # fmt: skip
-    return files | {f"{folder}/traces_seg{number}/.zarray": as_json(metadata) for number in range(segments)}
 
 
 @pytest.mark.parametrize("old_layout", [True, False])

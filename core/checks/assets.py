@@ -228,7 +228,10 @@ def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
     if surface.role is Role.MAIN:
         yield _misfit(f"{name} looks like a main recording ({surface.role_reason}).", place)
     longest = index.limits.surface_seconds
-    if surface.duration_s is not None and surface.duration_s >= longest:
+    if surface.duration_s is None:
+        told = f"How long {name} lasted is not known; surface recordings are shorter than {longest:.0f} s."
+        yield _misfit(told, place, Severity.INFO, "unknown", longest)
+    elif surface.duration_s >= longest:
         yield _misfit(
             f"{name} lasts {surface.duration_s:.0f} s; surface recordings are shorter than {longest:.0f} s.",
             place,

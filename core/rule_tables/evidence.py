@@ -100,8 +100,8 @@ EVIDENCE = (
         "The track is far from its target",
         W,
         "This may be another probe's track. Distances are taken in the atlas where its affines are at hand, else "
-        "against the places of all targets to each other; besides, the side of the atlas's midline, else of the image's "
-        "middle, is compared.",
+        "against the places of all targets to each other; besides, the side of the atlas's midline, else of the "
+        "image's middle, is compared.",
         "Compare with the plan, and with the targets of the other probes.",
         picture="Track against recording: where the target lies along the track, by the registration. The three views: "
         "where the track lies beside the others and the image's middle.",

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from core.asset_names import parse_stream_name
 from core.atlas_frames import MIDLINE_ML_UM
 from core.errors import InputError, NotFoundError
-from core.loose_json import count_of, number_of, object_of, objects, text_of
+from core.loose_json import object_of, objects, text_of
 from core.models import Asset, Probe, Recording, Subject, Target
 from core.subjects.asset_files import read_object
+from core.subjects.lengths import read_block_lengths_s
 from core.subjects.reading import FileReader
-from core.zarr_chunks import open_array
 
 _SESSION_FILES = "neither session.json nor acquisition.json"
-_MAX_BLOCKS, _MAX_SEGMENTS = 20, 50
 _ALIGNMENT = "Probe Alignment for "
 
 
@@ -78,7 +77,7 @@ def recording_facts(recording: Recording, subject: Subject) -> tuple[Fact, ...]:
     blocks = "" if recording.blocks is None else _count(recording.blocks, "block")
     notes = "; ".join(recording.notes) or ("none" if recording.session_file else "")
     return (
-        Fact("length", length, f"{session}: no start and end"),
+        Fact("length", length, f"{session}: no start and end; arrays are asked where two recordings share a day"),
         Fact("blocks", blocks, no_raw or "no experiment in the names of ecephys_compressed"),
         Fact("notes", notes, session),
         Fact("converted before", converted, f"{_count(unsure, 'earlier result')} without provenance"),
@@ -183,39 +182,6 @@ def _alignments(reader: FileReader, recording: Recording) -> Fact:
     found = ", ".join(read_alignments(reader, assets))
     asked = f"quality_control.json of {_count(len(assets), 'asset')}; the metadata's database is not asked"
     return Fact("aligned before", found, f"{asked}: none is told")
-
-
-def read_block_lengths_s(reader: FileReader, recording: Recording, token: str) -> tuple[float, ...]:
-    """The length of each block of a stream in seconds, from the sizes of its compressed arrays; three requests a block.
-
-    Raises:
-        NotFoundError: the recording has no raw asset, or no compressed data of this stream.
-        InputError: the arrays do not tell.
-        PlatformError: they cannot be read.
-    """
-    raw = recording.raw
-    streams = [stream for name in recording.streams if (stream := parse_stream_name(name)) is not None]
-    named = next((stream for stream in streams if stream.token == token and stream.is_spikes), None)
-    if raw is None or named is None or not recording.blocks:
-        raise NotFoundError(f"There is no compressed data of {token}.", where=recording.name)
-
-    def read(path: str, limit: int) -> bytes:
-        return reader.read_file(raw, path, limit)
-
-    lengths = []
-    for block in range(1, min(recording.blocks, _MAX_BLOCKS) + 1):
-        path = f"ecephys_compressed/experiment{block}_{named.full}.zarr"
-        try:
-            attributes = read_object(reader, raw, f"ecephys/{path}/.zattrs")
-            path = f"ecephys/{path}"
-        except NotFoundError:
-            attributes = read_object(reader, raw, f"{path}/.zattrs")
-        rate, segments = number_of(attributes.get("sampling_frequency")), count_of(attributes.get("num_segments"))
-        if rate is None or rate <= 0 or not segments or segments > _MAX_SEGMENTS:
-            raise InputError("Its attributes do not tell how it was sampled.", where=f"{raw.name}/{path}")
-        samples = [open_array(read, f"{path}/traces_seg{number}").shape[:1] for number in range(segments)]
-        lengths.append(sum(size for shape in samples for size in shape) / rate)
-    return tuple(lengths)
 
 
 def read_alignments(reader: FileReader, assets: Iterable[Asset]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from core.errors import NotFoundError
 from core.models import Asset, Problem, Recording, SavedState, Severity, Stitched, Subject
 from core.platforms.base import AssetReader, PartlyFoundError
 from core.rules import problem
+from core.subjects.lengths import with_length, without_length
 from core.subjects.raw_assets import RawFacts, read_raw
 from core.subjects.reading import FileReader, ReadAhead
 from core.subjects.recordings import better_copy, build_recordings, created_order
@@ -88,6 +89,7 @@ def gather_subject(
         pinned, lost = _pinned_raws(pool, reader, subject, sorted_assets, found)
         work.begin(pool, files, pinned, read_raw)
         results, broken = work.results()
+        results = _with_lengths(pool, files, results, tell)
         states, no_states = named.result()
     gathered = work.subject_of(results, states)
     gaps = _gaps(subject, reader.name, own, gathered.recordings, gathered.stitched)
@@ -177,6 +179,16 @@ class _Work:
             gathered=self.now,
             platform_id=self.reader.platform_id,
         )
+
+
+def _with_lengths(pool: ThreadPoolExecutor, files: FileReader, results: list[object], tell: _Progress) -> list[object]:
+    """What was read, with the lengths that decide which of a day's recordings is a surface recording."""
+    asked = without_length([facts for facts in results if isinstance(facts, RawFacts)])
+    if not asked:
+        return results
+    tell(f"looking how long {len(asked)} recordings lasted")
+    known = dict(zip(map(id, asked), pool.map(lambda raw: with_length(files, raw), asked), strict=True))
+    return [known.get(id(facts), facts) for facts in results]
 
 
 def _pinned_raws(

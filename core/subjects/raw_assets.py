@@ -38,6 +38,8 @@ class RawFacts:
     problems: tuple[Problem, ...] = ()
     blocks: int | None = None
     """Experiments of the probes' streams; None when no folder is named by one."""
+    compressed: str = ""
+    """The folder of the compressed streams; "" when there is none."""
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -95,7 +97,8 @@ def read_raw(reader: FileReader, asset: Asset) -> RawFacts:
     session = _session(reader, asset, root, problems)
     problems += _other_mouse(reader, asset, root, session, problems)
     session = replace(session, targets=_on_streams(reader, asset, root, session, probes, problems))
-    return RawFacts(asset, True, probes, streams, session, tuple(problems), blocks)
+    compressed = f"{base}{_COMPRESSED}" if _COMPRESSED in folders else ""
+    return RawFacts(asset, True, probes, streams, session, tuple(problems), blocks, compressed)
 
 
 def _probes(reader: FileReader, asset: Asset, places: list[str], problems: list[Problem]) -> tuple[Probe, ...]:
