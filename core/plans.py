@@ -6,14 +6,14 @@ brain, `core.brain_pose` estimates. Manipulator positions are left out: each man
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.atlas_frames import MIDLINE_ML_UM
 from core.drawn_tracks import ccf_to_ras_um
-from core.models import Points, Recording
+from core.models import Points, Recording, Target
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,6 +26,8 @@ class ProbePlan:
     angles_deg: tuple[float, float] | None = None
     """Arc and module."""
     depth_um: float | None = None
+    differing: tuple[tuple[str, str], ...] = ()
+    """What the file tells in several ways, so that nothing is compared with it: the silent rule, and what is told."""
 
     @property
     def right_um(self) -> float | None:
@@ -44,23 +46,36 @@ NO_PLAN = ProbePlan()
 def plan_of(recording: Recording, names: Collection[str]) -> ProbePlan:
     """The plan of the probe that has any of these names (its streams, its own); `NO_PLAN` when it is not told.
 
-    A recording that tells two different plans for one probe tells none.
+    The structures of several targets of one probe are joined; of numbers that differ none is taken, and they are named.
     """
     found = [target for target in recording.targets if target.probe in names]
     if not found:
         return NO_PLAN
-    first = found[0]
-    points = {target.ccf_um_mlapdv for target in found}
-    angles = {(target.angles_deg.get("arc"), target.angles_deg.get("module")) for target in found}
-    depths = {target.depth_um for target in found}
-    point = first.ccf_um_mlapdv if len(points) == 1 else None
-    arc, module = next(iter(angles)) if len(angles) == 1 else (None, None)
+    points = _different(target.ccf_um_mlapdv for target in found)
+    angles = _different(_arc_and_module(target) for target in found)
+    depths = _different(target.depth_um for target in found)
+    told = {
+        "T6": [f"{depth:,.0f} um as insertion depth" for depth in depths],
+        "T10": [f"arc {arc:g}, module {module:g} as angles" for arc, module in angles],
+        "T11": [f"ML {ml:,.0f}, AP {ap:,.0f}, DV {dv:,.0f} um as aim" for ml, ap, dv in points],
+    }
     return ProbePlan(
-        structure=first.structure,
-        point_um=None if point is None else ccf_to_ras_um(np.array(point))[0],
-        angles_deg=None if arc is None or module is None else (arc, module),
-        depth_um=next(iter(depths)) if len(depths) == 1 else None,
+        structure=" or ".join(_different(target.structure or None for target in found)),
+        point_um=ccf_to_ras_um(np.array(points[0]))[0] if len(points) == 1 else None,
+        angles_deg=angles[0] if len(angles) == 1 else None,
+        depth_um=depths[0] if len(depths) == 1 else None,
+        differing=tuple((rule, " and ".join(words)) for rule, words in told.items() if len(words) > 1),
     )
+
+
+def _different[T](values: Iterable[T | None]) -> tuple[T, ...]:
+    """What is told, each once."""
+    return tuple(dict.fromkeys(value for value in values if value is not None))
+
+
+def _arc_and_module(target: Target) -> tuple[float, float] | None:
+    arc, module = target.angles_deg.get("arc"), target.angles_deg.get("module")
+    return None if arc is None or module is None else (arc, module)
 
 
 def planned_directions(angles_deg: Points, signs: tuple[int, int] = (1, 1)) -> Points:

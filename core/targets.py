@@ -18,6 +18,8 @@ class Target:
     notes: str = ""
     ccf_um_mlapdv: tuple[float, float, float] | None = None
     """The aim in the Allen CCF, um from its left front upper corner towards right, back and down. None when it is not
-    told, is told in another frame, or stands for nothing (all zero, or outside the atlas)."""
+    told, is told in another frame, or cannot be meant (`aim_refused`)."""
     depth_um: float | None = None
     """How far the probe was moved in from the brain's surface, along itself; None when it is not told."""
+    aim_refused: str = ""
+    """The numbers that stand where the aim should and are no place in a brain, in words; "" when there are none."""

@@ -48,7 +48,8 @@ def target_on_track(
     if not plan.structure and plan.point_um is None:
         return None
     if plan.point_um is None:
-        return TargetOnTrack(plan.words, unknown=f"Where {plan.words} lies, the session's file does not tell.")
+        told = next((f" in one way: {told}" for rule, told in plan.differing if rule == "T11"), "")
+        return TargetOnTrack(plan.words, unknown=f"Where {plan.words} lies, the session's file does not tell{told}.")
     if atlas is None:
         why = f"How deep {plan.words} lies is not known: the registration of this brain is not at hand."
         return TargetOnTrack(plan.words, unknown=why)

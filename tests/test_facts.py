@@ -239,16 +239,14 @@ CCF = {
 @pytest.mark.parametrize(
     ("coordinates", "found"),
     [
-        ([{"ml": "8150", "ap": 3250, "dv": 7800, "unit": "micrometer"}], (8150.0, 3250.0, 7800.0)),
-        ([{"ml": 8.15, "ap": 3.25, "dv": 7.8, "unit": "millimeter"}], (8150.0, 3250.0, 7800.0)),
-        ({"ml": 1, "ap": 2, "dv": 3}, (1.0, 2.0, 3.0)),
-        ([{"ml": 1, "ap": 2, "dv": 3}, {"ml": 4, "ap": 5, "dv": 6}], (4.0, 5.0, 6.0)),
-        ([{"ml": 1, "ap": 2, "dv": 3}, {"ml": 4, "ap": 5}], (1.0, 2.0, 3.0)),
-        ([{"ml": 0, "ap": 0, "dv": 0}], None),
-        ([{"ml": -1200, "ap": 2000, "dv": 3000}], None),
-        ([{"ml": 1, "ap": 2, "dv": 8001}], None),
-        ([{"ml": 1, "ap": 2, "dv": 3, "unit": "furlong"}], None),
-        ([{"ml": 1, "ap": None, "dv": 3}], None),
+        ([{"ml": "8150", "ap": 3250, "dv": 4800, "unit": "micrometer"}], (8150.0, 3250.0, 4800.0)),
+        ([{"ml": 8.15, "ap": 3.25, "dv": 4.8, "unit": "millimeter"}], (8150.0, 3250.0, 4800.0)),
+        ({"ml": 1000, "ap": 2000, "dv": 3000}, (1000.0, 2000.0, 3000.0)),
+        ([{"ml": 1000, "ap": 2000, "dv": 3000}, {"ml": 4000, "ap": 5000, "dv": 6000}], (4000.0, 5000.0, 6000.0)),
+        ([{"ml": 1000, "ap": 2000, "dv": 3000}, {"ml": 4000, "ap": 5000}], (1000.0, 2000.0, 3000.0)),
+        ([{"ml": 1000, "ap": 2000, "dv": 3000}, {"ml": 1, "ap": 2, "dv": 3}], (1000.0, 2000.0, 3000.0)),
+        ([{"ml": 1000, "ap": 2000, "dv": 3000, "unit": "furlong"}], None),
+        ([{"ml": 1000, "ap": None, "dv": 3000}], None),
         (None, None),
         ("VISp", None),
     ],
@@ -260,23 +258,60 @@ def test_atlas_coordinates_of_session_1(coordinates: object, found: object):
 @pytest.mark.parametrize(
     ("system", "translation", "found"),
     [
-        (CCF, [3250, 7800, 8150], (8150.0, 3250.0, 7800.0)),
-        (CCF | {"axis_unit": "millimeter"}, [3.25, 7.8, 8.15], (8150.0, 3250.0, 7800.0)),
-        (CCF | {"axes": CCF["axes"][::-1]}, [8150, 7800, 3250], (8150.0, 3250.0, 7800.0)),  # type: ignore[index]
-        ({"name": "CCFv3_10um"}, [3250, 7800, 8150], (8150.0, 3250.0, 7800.0)),
-        (CCF | {"origin": "Bregma"}, [3250, 7800, 8150], None),
-        (CCF | {"name": "BREGMA_ARI"}, [3250, 7800, 8150], None),
-        (CCF | {"axes": axes("Posterior_to_anterior", "Superior_to_inferior", "Left_to_right")}, [1, 2, 3], None),
-        (CCF, [0, 0, 0], None),
-        (CCF, [3250, 7800], None),
-        (CCF, [3250, 7800, 81500], None),
+        (CCF, [3250, 4800, 8150], (8150.0, 3250.0, 4800.0)),
+        (CCF | {"axis_unit": "millimeter"}, [3.25, 4.8, 8.15], (8150.0, 3250.0, 4800.0)),
+        (CCF | {"axes": CCF["axes"][::-1]}, [8150, 4800, 3250], (8150.0, 3250.0, 4800.0)),  # type: ignore[index]
+        ({"name": "CCFv3_10um"}, [3250, 4800, 8150], (8150.0, 3250.0, 4800.0)),
+        (CCF | {"origin": "Bregma"}, [3250, 4800, 8150], None),
+        (CCF | {"name": "BREGMA_ARI"}, [3250, 4800, 8150], None),
+        (
+            CCF | {"axes": axes("Posterior_to_anterior", "Superior_to_inferior", "Left_to_right")},
+            [3250, 4800, 8150],
+            None,
+        ),
+        (CCF, [3250, 4800], None),
+        (CCF, [3250, 4800, 81500], None),
         (CCF, "here", None),
-        (None, [3250, 7800, 8150], None),
+        (None, [3250, 4800, 8150], None),
     ],
 )
 def test_atlas_coordinates_of_acquisition_2(system: object, translation: object, found: object):
     target = target_2(atlas_coordinate={"coordinate_system": system, "translation": translation})
     assert target.ccf_um_mlapdv == pytest.approx(found)
+
+
+@pytest.mark.parametrize(
+    ("ml", "ap", "dv"),
+    [
+        (1, 2, 3),
+        (0, 0, 0),
+        (5.7, 4.2, 3.1),
+        (-1200, 2000, 3000),
+        (11_101, 2000, 3000),
+        (5000, 299, 3000),
+        (5000, 12_901, 3000),
+        (5000, 2000, 7701),
+        (5000, 2000, 1e9),
+    ],
+)
+def test_numbers_that_are_no_place_in_a_brain_are_no_aim_and_the_card_says_so(ml: float, ap: float, dv: float):
+    """Files that nobody filled in hold 1, 2, 3; millimetres without their unit lie in the atlas' corner."""
+    for target in (
+        target_1(targeted_ccf_coordinates=[{"ml": ml, "ap": ap, "dv": dv}]),
+        target_2(atlas_coordinate={"coordinate_system": CCF, "translation": [ap, dv, ml]}),
+    ):
+        assert target.ccf_um_mlapdv is None
+        assert target.aim_refused
+        known = recording(targets=(replace(target, probe="ProbeB"),), session_file="session.json")
+        told = fact(probe_facts(known, "ProbeB"), "target in the atlas")
+        assert told.words == ""
+        assert told.looked_for.startswith("session.json: not told for ProbeB; ML ")
+        assert told.looked_for.endswith("is no place in a brain")
+
+
+def test_an_aim_near_a_face_but_in_the_brain_is_taken():
+    target = target_1(targeted_ccf_coordinates=[{"ml": 300, "ap": 12_900, "dv": 7_700}])
+    assert (target.ccf_um_mlapdv, target.aim_refused) == ((300.0, 12_900.0, 7_700.0), "")
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,8 @@ def check_probes(index: CheckIndex, probes: Sequence[MappedProbe], atlas: Affine
     if not probes:
         return
     brain = _Brain(probes)
-    for number in range(len(probes)):
+    for number, probe in enumerate(probes):
+        yield from _differing(index, probe)
         yield from _length(index, brain, number)
         yield from _span(index, brain, number)
     yield from _angles(index, probes)
@@ -122,6 +123,20 @@ def check_probes(index: CheckIndex, probes: Sequence[MappedProbe], atlas: Affine
     told = {each.where.row for each in far}
     sides = _atlas_sides(index, probes, atlas) if atlas is not None else _sides(index, probes)
     yield from (each for each in sides if each.where.row not in told)
+
+
+def _differing(index: CheckIndex, probe: MappedProbe) -> Iterator[Problem]:
+    """Plans that the session's file tells in several ways: what they would be held against is not judged."""
+    for rule, told in probe.plan.differing:
+        yield problem(
+            rule,
+            f"The session's file tells {told}: the track is compared with neither.",
+            severity=Severity.INFO,
+            cure="Find out which holds; the recording's card shows both.",
+            measured=told,
+            threshold="one",
+            **index.at(probe.rows[0]),
+        )
 
 
 @dataclass

@@ -101,8 +101,14 @@ def probe_facts(recording: Recording, token: str) -> tuple[Fact, ...]:
     session = _looked_in_session(recording)
     nowhere = f"{session}: nothing about {token}" if not targets else f"{session}: not told for {token}"
 
+    def joined(words: Callable[[Target], str]) -> str:
+        return "; ".join(dict.fromkeys(filter(None, map(words, targets))))
+
     def told(name: str, words: Callable[[Target], str]) -> Fact:
-        return Fact(name, "; ".join(dict.fromkeys(filter(None, map(words, targets)))), nowhere)
+        return Fact(name, joined(words), nowhere)
+
+    refused = joined(lambda target: target.aim_refused)
+    nowhere_aim = f"{nowhere}; {refused} is no place in a brain" if refused else nowhere
 
     return (
         Fact("type", kind, by_serial),
@@ -110,7 +116,7 @@ def probe_facts(recording: Recording, token: str) -> tuple[Fact, ...]:
         Fact("recorded shanks", shanks, settings),
         Fact("recorded contacts", contacts, by_channels),
         told("target", lambda target: target.structure),
-        told("target in the atlas", _atlas_place),
+        Fact("target in the atlas", joined(_atlas_place), nowhere_aim),
         told("insertion depth", lambda target: "" if target.depth_um is None else f"{target.depth_um:,.0f} um"),
         told("angles", lambda target: ", ".join(f"{name} {value:g} deg" for name, value in target.angles_deg.items())),
         told("manipulator", lambda target: ", ".join(f"{k} {v:,.0f} um" for k, v in target.manipulator_um.items())),

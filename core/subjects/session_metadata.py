@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.loose_json import number_of, object_of, objects, text_of
 from core.models import Probe, Target
@@ -20,9 +20,21 @@ _CCF_SIZE_UM = {"ml": 11_400.0, "ap": 13_200.0, "dv": 8_000.0}
 _CCF_AXES = {"left_to_right": "ml", "anterior_to_posterior": "ap", "superior_to_inferior": "dv"}
 _CCF_BY_NAME = ("ap", "dv", "ml")
 """The order of the atlas' own axes, for files that name the atlas and not its axes."""
+_FACE_UM = 300.0
+"""No aim lies as near to a face of the atlas' volume: numbers never filled in do, and mm taken for um."""
 _PLACEHOLDER_UM = 100.0
 """Nobody inserts a probe by less: files that were never filled in hold 0 or 1."""
 _ANGLES = {"arc": "arc_angle", "module": "module_angle", "rotation": "rotation_angle"}
+
+
+class _Aim(NamedTuple):
+    """What a file tells of an aim in the atlas."""
+
+    um_mlapdv: tuple[float, float, float] | None = None
+    refused: str = ""
+
+
+_NO_AIM = _Aim()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,7 @@ def _targets_v1(module: Mapping[str, Any]) -> Iterator[Target]:
     coordinates = object_of(module.get("manipulator_coordinates"))
     axes = {axis: value for axis in ("x", "y", "z") if (value := number_of(coordinates.get(axis))) is not None}
     names = [text_of(probe.get("name")) for probe in objects(module.get("ephys_probes"))]
+    aim = _aim_v1(module)
     for name in [name for name in names if name] or [text_of(module.get("assembly_name"))]:
         yield Target(
             probe=name,
@@ -100,8 +113,9 @@ def _targets_v1(module: Mapping[str, Any]) -> Iterator[Target]:
             angles_deg=_angles_deg(module),
             manipulator_um=_in_um(axes, coordinates.get("unit")),
             notes=text_of(module.get("notes")),
-            ccf_um_mlapdv=_ccf_v1(module),
+            ccf_um_mlapdv=aim.um_mlapdv,
             depth_um=_depth_v1(module, axes, coordinates.get("unit")),
+            aim_refused=aim.refused,
         )
 
 
@@ -115,27 +129,32 @@ def _targets_v2(configuration: Mapping[str, Any]) -> Iterator[Target]:
     axes = {name.lower(): value for name, value in zip(names, values, strict=False) if value is not None}
     module = next(iter(objects(configuration.get("modules"))), {})
     for probe in objects(configuration.get("probes")):
+        aim = _aim_v2(object_of(probe.get("atlas_coordinate")))
         yield Target(
             probe=text_of(probe.get("device_name")) or text_of(configuration.get("device_name")),
             structure=_structure(probe.get("primary_targeted_structure")),
             angles_deg=_angles_deg(module),
             manipulator_um=_in_um(axes, system.get("axis_unit")),
             notes=text_of(probe.get("notes")),
-            ccf_um_mlapdv=_ccf_v2(object_of(probe.get("atlas_coordinate"))),
+            ccf_um_mlapdv=aim.um_mlapdv,
             depth_um=_depth_v2(probe),
+            aim_refused=aim.refused,
         )
 
 
-def _ccf_v1(module: Mapping[str, Any]) -> tuple[float, float, float] | None:
-    """The last of the targeted coordinates: later ones correct or refine the first."""
+def _aim_v1(module: Mapping[str, Any]) -> _Aim:
+    """The last of the targeted coordinates that can be one: later ones correct or refine the first."""
+    refused = _NO_AIM
     for coordinates in reversed(objects(module.get("targeted_ccf_coordinates"))):
         axes = {axis: value for axis in _CCF_SIZE_UM if (value := number_of(coordinates.get(axis))) is not None}
-        if found := _in_ccf(_in_um(axes, coordinates.get("unit"))):
-            return found
-    return None
+        aim = _in_ccf(_in_um(axes, coordinates.get("unit")))
+        if aim.um_mlapdv is not None:
+            return aim
+        refused = refused if refused.refused else aim
+    return refused
 
 
-def _ccf_v2(coordinate: Mapping[str, Any]) -> tuple[float, float, float] | None:
+def _aim_v2(coordinate: Mapping[str, Any]) -> _Aim:
     system = object_of(coordinate.get("coordinate_system"))
     name = text_of(system.get("name")) or text_of(coordinate.get("coordinate_system_name"))
     position = coordinate.get("translation")
@@ -143,20 +162,20 @@ def _ccf_v2(coordinate: Mapping[str, Any]) -> tuple[float, float, float] | None:
     axes = [_CCF_AXES.get(text_of(axis.get("direction")).lower(), "") for axis in objects(system.get("axes"))]
     axes = axes or list(_CCF_BY_NAME)
     if not name.upper().startswith("CCF") or text_of(system.get("origin")) not in ("", "Origin"):
-        return None  # the same numbers mean another place, e.g. from bregma
+        return _NO_AIM  # the same numbers mean another place, e.g. from bregma
     if len(values) != len(axes):
-        return None
+        return _NO_AIM
     told = {axis: value for axis, value in zip(axes, values, strict=True) if value is not None}
     return _in_ccf(_in_um(told, system.get("axis_unit")))
 
 
-def _in_ccf(axes_um: Mapping[str, float]) -> tuple[float, float, float] | None:
-    """ML, AP, DV when all are there and inside the atlas: a place outside was meant in another frame."""
-    if axes_um.keys() != _CCF_SIZE_UM.keys() or not any(axes_um.values()):
-        return None
-    if any(not 0.0 <= value <= _CCF_SIZE_UM[axis] for axis, value in axes_um.items()):
-        return None
-    return axes_um["ml"], axes_um["ap"], axes_um["dv"]
+def _in_ccf(axes_um: Mapping[str, float]) -> _Aim:
+    """An aim when all axes are there and can lie in a brain; else it was meant in another frame, or not at all."""
+    if axes_um.keys() != _CCF_SIZE_UM.keys():
+        return _NO_AIM
+    if any(not _FACE_UM <= value <= _CCF_SIZE_UM[axis] - _FACE_UM for axis, value in axes_um.items()):
+        return _Aim(refused=", ".join(f"{axis.upper()} {axes_um[axis]:,.6g} um" for axis in _CCF_SIZE_UM))
+    return _Aim((axes_um["ml"], axes_um["ap"], axes_um["dv"]))
 
 
 def _depth_v1(module: Mapping[str, Any], axes: Mapping[str, float], unit: object) -> float | None:
