@@ -19,8 +19,6 @@ from core.models import Points
 
 JITTER_UM = 50.0
 """How far a point may lie behind the one before it and still be in order: hand jitter."""
-SAME_POINT_UM = 5.0
-"""Points nearer than this are one point clicked twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,6 @@ class TrackShape:
     """(n,) place of every point along the line from the entry, in the order of the file."""
     gap_um: float
     """The longest stretch along the line without a point."""
-    doubled: int
-    """Points that have another one within `SAME_POINT_UM`."""
 
     @property
     def order(self) -> DrawnOrder:
@@ -104,7 +100,6 @@ def track_shape(points_ras_um: Points) -> TrackShape | None:
         tilt_front_deg=_tilt_deg(front, -up),
         depth_um=depth,
         gap_um=float(np.diff(np.sort(depth)).max()),
-        doubled=_doubled(points),
     )
 
 
@@ -151,16 +146,18 @@ def _longest_rise(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.array(chain[::-1], dtype=np.intp)
 
 
-def _doubled(points: Points) -> int:
+def doubled_points(points_um: Points, within_um: float) -> int:
+    """How many of (n, 3) points have another one nearer than this."""
     from scipy.spatial import cKDTree  # here, since every command would wait for it at its start
 
+    points = np.asarray(points_um, dtype=np.float64).reshape(-1, 3)
     placed = points[np.lexsort(points.T)]  # a tree of many equal points would be slow
     first = np.flatnonzero(np.r_[True, (placed[1:] != placed[:-1]).any(axis=1)])
     places, counts = placed[first], np.diff(np.r_[first, len(placed)])
     if len(places) < 2:
         return len(points) if len(points) > 1 else 0
     nearest = cKDTree(places).query(places, k=2)[0][:, 1]
-    return int(counts[(counts > 1) | (nearest < SAME_POINT_UM)].sum())
+    return int(counts[(counts > 1) | (nearest < within_um)].sum())
 
 
 # --- unrolled -----------------------------------------------------------------------------------

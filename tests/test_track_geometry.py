@@ -15,6 +15,7 @@ from core.neuroglancer import read_state
 from core.track_geometry import (
     angle_between_deg,
     distance_to_track_um,
+    doubled_points,
     drawn_order,
     track_distance,
     track_shape,
@@ -44,7 +45,6 @@ def test_a_track_has_the_ends_and_tilts_computed_by_hand():
     assert shape.explained == pytest.approx(1.0)
     assert shape.gap_um == pytest.approx(np.sqrt(11e6) / 20)
     assert shape.count == 21
-    assert shape.doubled == 0
     np.testing.assert_allclose(shape.depth_um, np.linspace(0, np.sqrt(11e6), 21), atol=1e-9)
     np.testing.assert_allclose(shape.middle_um, [500, -500, -1500], atol=1e-9)
     np.testing.assert_allclose(
@@ -126,9 +126,9 @@ def test_out_of_order_is_what_remains_beside_the_longest_rise(depths):
 
 def test_points_clicked_twice_are_counted():
     once = straight([0, 0, 0], [0, 0, -3000], 31)
-    assert track_shape(np.vstack([once, once[4], once[7] + [0, 3.0, 0]])).doubled == 4
-    assert track_shape(np.vstack([once, once[7] + [0, 8.0, 0]])).doubled == 0
-    assert track_shape(np.repeat(once[[0, 30]], 3, axis=0)).doubled == 6
+    assert doubled_points(np.vstack([once, once[4], once[7] + [0, 3.0, 0]]), 5.0) == 4
+    assert doubled_points(np.vstack([once, once[7] + [0, 8.0, 0]]), 5.0) == 0
+    assert doubled_points(np.repeat(once[[0, 30]], 3, axis=0), 5.0) == 6
 
 
 # --- unrolled -----------------------------------------------------------------------------------
@@ -201,7 +201,7 @@ def test_shuffled_points_have_the_same_shape(seed):
     one, other = track_shape(points), track_shape(points[order])
     for name in ("entry_um", "tip_um", "direction"):
         np.testing.assert_allclose(getattr(other, name), getattr(one, name), atol=1e-6)
-    for name in ("length_um", "residual_rms_um", "residual_max_um", "explained", "gap_um", "doubled",
+    for name in ("length_um", "residual_rms_um", "residual_max_um", "explained", "gap_um",
                  "from_vertical_deg", "tilt_right_deg", "tilt_front_deg"):  # fmt: skip
         assert getattr(other, name) == pytest.approx(getattr(one, name), abs=1e-6)
     np.testing.assert_allclose(other.depth_um, one.depth_um[order], atol=1e-6)

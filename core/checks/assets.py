@@ -84,6 +84,8 @@ def _status(recording: Recording, sorting: Sorting, place: RowPlace) -> Iterator
             severity=Severity.ERROR,
             cure="Choose another sorting of this recording, or sort it again.",
             column="sorted_recording",
+            measured=sorting.status.value,
+            threshold=SortingStatus.OK.value,
             **place,
         )
         return
@@ -121,6 +123,8 @@ def _raw(index: CheckIndex, recording: Recording, place: RowPlace) -> Iterator[P
             severity=Severity.CONFIRM,
             cure="Map the main recording of that day, unless you mean this one.",
             column="sorted_recording",
+            measured=Role.SURFACE.value,
+            threshold=Role.MAIN.value,
             **place,
         )
     if recording.raw.name != place["recording"]:
@@ -189,6 +193,8 @@ def _one_sorting(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
             severity=Severity.CONFIRM,
             cure="Use one sorting for all rows of the recording, or confirm that you mean both.",
             column="sorted_recording",
+            measured=len({index.rows[number].sorted_recording for number in numbers}),
+            threshold=1,
             **index.at(other),
         )
 
@@ -205,20 +211,24 @@ def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
     name = row.surface_finding
     if not name:
         if recording.surface:
-            yield _misfit(f"{recording.surface} looks like its surface recording ({recording.surface_reason}).", place)
+            told = f"{recording.surface} looks like its surface recording ({recording.surface_reason})."
+            yield _misfit(told, place, Severity.WARNING, "none", recording.surface)
         return
     surface = index.recordings.get(name) or next(
         (each for each in index.recordings.values() if each.raw is not None and each.raw.name == name), None
     )
     if surface is None or surface.raw is None:
-        yield _misfit(f"There is no raw asset of the surface recording {name}.", place, Severity.ERROR)
+        told = f"There is no raw asset of the surface recording {name}."
+        yield _misfit(told, place, Severity.ERROR, name, "a recording of this mouse")
         return
     if surface.name == recording.name:
-        yield _misfit("The recording is named as its own surface recording.", place, Severity.ERROR)
+        told = "The recording is named as its own surface recording."
+        yield _misfit(told, place, Severity.ERROR, name, "another recording")
         return
     yield from ready(surface.raw, place)
     if not (surface.start and recording.start):
-        yield _misfit(f"It is not known when {name} and {recording.name} were recorded.", place)
+        told = f"It is not known when {name} and {recording.name} were recorded."
+        yield _misfit(told, place, Severity.WARNING, surface.start or "unknown", recording.start or "unknown")
     elif recording_day(surface) != recording_day(recording):
         days = recording_day(surface), recording_day(recording)
         yield _misfit(f"{name} is of another day than {recording.name}.", place, Severity.WARNING, *days)
@@ -226,7 +236,8 @@ def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
         times = surface.start, recording.start
         yield _misfit(f"{name} was recorded before {recording.name}.", place, Severity.WARNING, *times)
     if surface.role is Role.MAIN:
-        yield _misfit(f"{name} looks like a main recording ({surface.role_reason}).", place)
+        told = f"{name} looks like a main recording ({surface.role_reason})."
+        yield _misfit(told, place, Severity.WARNING, Role.MAIN.value, Role.SURFACE.value)
     longest = index.limits.surface_seconds
     if surface.duration_s is None:
         told = f"How long {name} lasted is not known; surface recordings are shorter than {longest:.0f} s."
@@ -242,7 +253,8 @@ def _surface(index: CheckIndex, numbers: list[int]) -> Iterator[Problem]:
     used = {index.rows[number].ephys_collection for number in numbers}
     lacking = [full for full in recording.streams if _token(full) in used and full not in surface.streams]
     if surface.streams and lacking:
-        yield _misfit(f"{name} does not hold the stream {', '.join(lacking)}.", place)
+        told = f"{name} does not hold the stream {', '.join(lacking)}."
+        yield _misfit(told, place, Severity.WARNING, ", ".join(surface.streams), ", ".join(lacking))
 
 
 def _token(full: str) -> str | None:

@@ -10,9 +10,6 @@ from core.models import Asset, ImageFrame, ImageLayer, Problem, Severity
 from core.rules import problem
 from core.subjects.shown_image import first_image, shown_channel
 
-SAME_VOXEL = 1e-3
-"""Voxel sizes count as equal when they differ by less than this share."""
-
 
 def check_brain(index: CheckIndex) -> Iterator[Problem]:
     """Every problem of the stitched asset that the state shows, and of the images it shows of it."""
@@ -48,7 +45,7 @@ def _images(index: CheckIndex) -> Iterator[Problem]:
         if fault:
             yield problem("A16", fault, severity=None if image is first else Severity.WARNING, measured=image.channel)
         elif first is not None and frame is not None and index.frame is not None:
-            differ = _differences(index.frame, frame)
+            differ = _differences(index.frame, frame, index.limits.same_scale)
             if differ:
                 told = f"The images {first.name!r} and {image.name!r} differ: {differ}."
                 yield problem("A17", f"{told} Points are placed by the first one.", measured=differ)
@@ -70,11 +67,11 @@ def _placed(index: CheckIndex, image: ImageLayer) -> tuple[ImageFrame | None, st
     return channel.frame, ""
 
 
-def _differences(one: ImageFrame, other: ImageFrame) -> str:
+def _differences(one: ImageFrame, other: ImageFrame, same_scale: float) -> str:
     """In what two images' voxels differ, in words; "" when a voxel of the one is a voxel of the other."""
     differ = []
     pairs = zip(one.scale_level0_um_xyz, other.scale_level0_um_xyz, strict=True)
-    if not all(math.isclose(a, b, rel_tol=SAME_VOXEL) for a, b in pairs):
+    if not all(math.isclose(a, b, rel_tol=same_scale) for a, b in pairs):
         differ.append(f"voxels of {_um(one)} and {_um(other)} um along x, y, z")
     if one.directions_xyz != other.directions_xyz:
         differ.append(f"axes towards {', '.join(one.directions_xyz)} and {', '.join(other.directions_xyz)}")

@@ -26,6 +26,7 @@ from core.brain_pose import (
     fit_tilt,
 )
 from core.checks.index import CheckIndex
+from core.checks.thresholds import Thresholds
 from core.drawn_tracks import atlas_shape, drawn_shape, image_middle_um, ras_to_ccf_um
 from core.models import ImageFrame, Points, Problem, Recording, Severity
 from core.plans import ProbePlan, plan_of
@@ -56,14 +57,13 @@ class MappedProbe:
         shapes = self.in_atlas if atlas else self.shapes
         return _mean([shape.entry_um for shape in shapes]), _mean([shape.tip_um for shape in shapes])
 
-    @property
-    def scale(self) -> float | None:
+    def scale(self, limits: Thresholds) -> float | None:
         """Drawn over true distances of its shanks."""
         known = [(shank, shape) for shank, shape in zip(self.shanks, self.shapes, strict=True) if shank is not None]
         if len({shank for shank, _ in known}) < 3 or len(known) > 4:
             return None
         fit = fit_pitch(shank_layout([shape for _, shape in known]))
-        return None if fit is None or fit.residual_um > 60.0 else fit.scale
+        return None if fit is None or fit.residual_um > limits.shank_row_um else fit.scale
 
 
 def mapped_probes(index: CheckIndex, atlas: AffineAtlas | None) -> tuple[MappedProbe, ...]:
@@ -112,7 +112,7 @@ def check_probes(index: CheckIndex, probes: Sequence[MappedProbe], atlas: Affine
     """Every problem of mapped tracks against the plans of their probes."""
     if not probes:
         return
-    brain = _Brain(probes)
+    brain = _Brain(probes, index.limits)
     for number, probe in enumerate(probes):
         yield from _differing(index, probe)
         yield from _length(index, brain, number)
@@ -144,6 +144,7 @@ class _Brain:
     """What all probes of a mapping say of the brain's size."""
 
     probes: Sequence[MappedProbe]
+    limits: Thresholds
 
     @cached_property
     def _depths(self) -> list[tuple[int, float]]:
@@ -156,7 +157,7 @@ class _Brain:
 
     @cached_property
     def _pitches(self) -> list[tuple[float, float]]:
-        return [(scale, PITCH_ERROR) for probe in self.probes if (scale := probe.scale) is not None]
+        return [(scale, PITCH_ERROR) for probe in self.probes if (scale := probe.scale(self.limits))]
 
     @cached_property
     def scale(self) -> Scale:
@@ -221,6 +222,17 @@ def _span(index: CheckIndex, brain: _Brain, number: int) -> Iterator[Problem]:
                 cure="Name the surface recording when there is one; else the surface must be found otherwise.",
                 measured=round(highest),
                 threshold=round(shape.length_um - limits.span_um),
+                **index.at(row),
+            )
+        elif highest > shape.length_um + limits.span_um:
+            yield problem(
+                "T7",
+                f"The highest recorded electrode lies {highest:.0f} um above the tip of a track of "
+                f"{shape.length_um:.0f} um: the contacts above the surface were out of the brain.",
+                severity=Severity.INFO,
+                cure="Nothing to do: they tell where the surface is. Unless the track should be longer.",
+                measured=round(highest),
+                threshold=round(shape.length_um + limits.span_um),
                 **index.at(row),
             )
 

@@ -10,11 +10,6 @@ from core.checks.index import CheckIndex, RowPlace, nearest
 from core.models import AnnotationLayer, LayerKind, Problem, Severity
 from core.rules import problem
 
-FEWEST_POINTS = 2
-"""A line needs this many."""
-SAME_SCALE = 1e-3
-"""Scales count as equal when they differ by less than this share."""
-
 
 def check_state(index: CheckIndex) -> Iterator[Problem]:
     """Problems of the state as a whole and of every mapped layer."""
@@ -84,16 +79,16 @@ def _places(layer: AnnotationLayer) -> int:
 def _point_count(index: CheckIndex, layer: AnnotationLayer, place: RowPlace) -> Iterator[Problem]:
     """Points in different places count: a line needs two of them."""
     count = _places(layer)
-    few, many = index.limits.few_points, index.limits.many_points
+    fewest, few, many = index.limits.fewest_points, index.limits.few_points, index.limits.many_points
     if count < few:
-        too_few = count < FEWEST_POINTS
+        too_few = count < fewest
         doubled = f" in different places, of {len(layer.points)}" if count < len(layer.points) else ""
         yield problem(
             "T1",
             f"The track has {count} point{'' if count == 1 else 's'}{doubled}.",
             severity=Severity.ERROR if too_few else Severity.WARNING,
             measured=count,
-            threshold=FEWEST_POINTS if too_few else few,
+            threshold=fewest if too_few else few,
             **place,
         )
     elif count > many:
@@ -116,7 +111,7 @@ def _scale(index: CheckIndex, layer: AnnotationLayer, place: RowPlace) -> Iterat
     differ = {}
     for axis, voxel in true.items():
         own = layer.scale_um(axis)
-        if own is not None and abs(own - voxel) > SAME_SCALE * voxel:
+        if own is not None and abs(own - voxel) > index.limits.same_scale * voxel:
             differ[axis] = own
     if differ:
         mine = ", ".join(f"{axis} {value:g}" for axis, value in differ.items())

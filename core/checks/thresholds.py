@@ -22,16 +22,21 @@ def _limit(value: float, rule: str, why: str) -> float:
 class Thresholds:
     """The limits with their usual values. Names end in the unit; a share is a part of one."""
 
+    fewest_points: float = _limit(2, "T1", "a line needs two points in different places")
     few_points: float = _limit(4, "T1", "fewer points bend with every click")
     many_points: float = _limit(200, "T1", "more points are rarely one track")
     off_line_um: float = _limit(150, "T2", "a probe in tissue bends by less than two of its widths")
     off_line_grave_um: float = _limit(500, "T2", "from here on it is hardly one track")
     backstep_um: float = _limit(50, "T3", "how far a hand jitters along the track")
     gap_um: float = _limit(1_500, "T4", "a straight line over more is a guess")
+    same_point_um: float = _limit(5, "T4", "nearer than this nobody clicks on purpose: one point clicked twice")
     shortest_um: float = _limit(500, "T5", "shorter than any useful insertion")
     longest_um: float = _limit(10_000, "T5", "the length of a Neuropixels shank")
     length_share: float = _limit(0.2, "T6", "ends are drawn where dye is seen; the brain's scale is taken out first")
     length_um: float = _limit(500, "T6", "short insertions are judged by this instead of by a share")
+    shank_row_um: float = _limit(
+        60, "T6", "shanks that lie further off their row are not used to tell the brain's size"
+    )
     span_um: float = _limit(300, "T7", "how well both ends of a track are seen")
     tissue_share: float = _limit(
         0.1, "T8", "brightness above the dark around the brain, of bright tissue's: even dim tissue has more"
@@ -54,6 +59,7 @@ class Thresholds:
     tips_apart_um: float = _limit(400, "S5", "tips of one probe lie level, and dye ends a little off them")
     same_place_um: float = _limit(100, "R4", "two probes cannot be nearer all along")
     crossing_um: float = _limit(70, "R4", "the width of a shank: nearer, two probes would have touched")
+    same_scale: float = _limit(0.001, "N10", "voxel sizes that differ by a smaller share are the same but for rounding")
     surface_seconds: float = _limit(600, "R5", "converters take what lasts longer for a main recording")
 
 

@@ -14,6 +14,7 @@ from core.checks.index import CheckIndex
 from core.checks.thresholds import Thresholds
 from core.models import AnnotationLayer, ImageFrame, Problem
 from core.rules import problem
+from core.track_geometry import doubled_points
 
 _REMEMBERED = 512
 MOST_PAIRS = 50
@@ -33,11 +34,17 @@ class _Lines:
     """(n, 2, 3) ends of each line, in um along the image's z, y, x."""
     residual_um: Floats
     """(n,) largest distance of a point from its line."""
+    rms_um: Floats
+    """(n,) root mean square of the points' distances from it."""
+    explained: Floats
+    """(n,) share of the points' variance along it, 0 to 1."""
     length_um: Floats
     backstep_um: Floats
     """(n,) longest step against the direction of drawing."""
     gap_um: Floats
     """(n,) largest gap between neighbours along the line."""
+    doubled: Floats
+    """(n,) points that were clicked twice."""
     first_um_zyx: Floats
     """(n, 3) first and last point as drawn."""
     last_um_zyx: Floats
@@ -45,8 +52,9 @@ class _Lines:
 
 def check_tracks(index: CheckIndex) -> Iterator[Problem]:
     """Every problem of the mapped tracks' geometry."""
+    same_um = index.limits.same_point_um
     mapped = [index.layers[name][0] for name in index.by_track if name in index.layers]
-    measured = [each for layer in mapped if (each := _measure(layer, index.frame)) is not None]
+    measured = [each for layer in mapped if (each := _measure(layer, index.frame, same_um)) is not None]
     if not measured:
         return
     if index.frame is not None:
@@ -74,7 +82,7 @@ class _Measured:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _measure(layer: AnnotationLayer, frame: ImageFrame | None) -> _Measured | None:
+def _measure(layer: AnnotationLayer, frame: ImageFrame | None, same_point_um: float) -> _Measured | None:
     points = layer.points_level0_zyx
     if not len(points):
         return None
@@ -84,7 +92,8 @@ def _measure(layer: AnnotationLayer, frame: ImageFrame | None) -> _Measured | No
         shape = np.asarray(frame.shape_level0_zyx, dtype=np.float64)
         out = ((points < -0.5) | (points > shape - 0.5)).any(axis=1)
     first = tuple(points[int(out.argmax())].tolist()) if out.any() else ()
-    return _Measured(layer.name, len(points), int(out.sum()), first, _fit(layer.name, points, np.array(scale[::-1])))
+    lines = _fit(layer.name, points, np.array(scale[::-1]), same_point_um)
+    return _Measured(layer.name, len(points), int(out.sum()), first, lines)
 
 
 # --- in the image -------------------------------------------------------------------------------
@@ -106,11 +115,12 @@ def _outside(index: CheckIndex, measured: list[_Measured], frame: ImageFrame) ->
 # --- lines --------------------------------------------------------------------------------------
 
 
-def _fit(name: str, points_level0_zyx: Floats, scale_um_zyx: Floats) -> _Lines:
+def _fit(name: str, points_level0_zyx: Floats, scale_um_zyx: Floats, same_point_um: float) -> _Lines:
     """The straight line through a track; none when it has one point or no scale."""
     if len(points_level0_zyx) < 2 or not np.isfinite(scale_um_zyx).all():
         none = np.empty(0)
-        return _Lines((), np.empty((0, 2, 3)), none, none, none, none, np.empty((0, 3)), np.empty((0, 3)))
+        nowhere = np.empty((0, 3))
+        return _Lines((), np.empty((0, 2, 3)), none, none, none, none, none, none, none, nowhere, nowhere)
     points = points_level0_zyx * scale_um_zyx
     centre = points.mean(axis=0)
     offsets = points - centre
@@ -118,15 +128,20 @@ def _fit(name: str, points_level0_zyx: Floats, scale_um_zyx: Floats) -> _Lines:
     # One sense for all, so that tracks drawn in opposite order can be compared.
     direction = direction * (-1.0 if direction[np.abs(direction).argmax()] < 0 else 1.0)
     along = offsets @ direction
+    away = np.linalg.norm(offsets - along[:, None] * direction, axis=1)
+    variance = float((offsets**2).sum())
     low, high = float(along.min()), float(along.max())
     sense = -1.0 if along[-1] < along[0] else 1.0
     return _Lines(
         names=(name,),
         ends_um_zyx=(centre + np.array([[low], [high]]) * direction)[None],
-        residual_um=np.array([np.linalg.norm(offsets - along[:, None] * direction, axis=1).max()]),
+        residual_um=np.array([away.max()]),
+        rms_um=np.array([np.sqrt((away**2).mean())]),
+        explained=np.array([float(along @ along) / variance if variance > 0 else 1.0]),
         length_um=np.array([high - low]),
         backstep_um=np.array([max(0.0, float((-np.diff(along) * sense).max()))]),
         gap_um=np.array([np.diff(np.sort(along)).max()]),
+        doubled=np.array([float(doubled_points(points, same_point_um))]),
         first_um_zyx=points[:1],
         last_um_zyx=points[-1:],
     )
@@ -144,7 +159,7 @@ def _odd_shape(lines: _Lines, limits: Thresholds) -> NDArray[np.bool_]:
     """(n,) whether `_shape` has anything to say."""
     too_long = (lines.length_um < limits.shortest_um) | (lines.length_um > limits.longest_um)
     jumps = (lines.backstep_um > limits.backstep_um) | (lines.gap_um > limits.gap_um)
-    return (lines.residual_um > limits.off_line_um) | jumps | too_long
+    return (lines.residual_um > limits.off_line_um) | jumps | too_long | (lines.doubled > 0)
 
 
 def _shape(index: CheckIndex, lines: _Lines, i: int) -> Iterator[Problem]:
@@ -153,10 +168,12 @@ def _shape(index: CheckIndex, lines: _Lines, i: int) -> Iterator[Problem]:
     if residual > limits.off_line_um:
         grave = residual > limits.off_line_grave_um
         more = "; this is hardly one track" if grave else ""
+        rms, explained = float(lines.rms_um[i]), float(lines.explained[i])
         yield problem(
             "T2",
-            f"A point lies {residual:.0f} um from the track's straight line{more}.",
-            measured=round(residual, 1),
+            f"A point lies {residual:.0f} um from the track's straight line, all of them {rms:.0f} um (RMS); "
+            f"{explained:.1%} of their variance lies along it{more}.",
+            measured=f"{residual:.1f} um at most, {rms:.1f} um RMS, {explained:.1%} explained",
             threshold=limits.off_line_grave_um if grave else limits.off_line_um,
             **place,
         )
@@ -164,6 +181,7 @@ def _shape(index: CheckIndex, lines: _Lines, i: int) -> Iterator[Problem]:
         yield problem(
             "T3",
             f"The points go back by {lines.backstep_um[i]:.0f} um along the track.",
+            cure=_how_to_sort(index.frame),
             measured=round(float(lines.backstep_um[i]), 1),
             threshold=limits.backstep_um,
             **place,
@@ -176,6 +194,17 @@ def _shape(index: CheckIndex, lines: _Lines, i: int) -> Iterator[Problem]:
             threshold=limits.gap_um,
             **place,
         )
+    doubled = int(lines.doubled[i])
+    if doubled:
+        yield problem(
+            "T4",
+            f"{doubled} points have another one within {limits.same_point_um:g} um: they were clicked twice, and count "
+            "twice where the track is fitted.",
+            cure="Delete the second of each, or leave them: the line hardly moves.",
+            measured=f"{doubled} points",
+            threshold=f"{limits.same_point_um:g} um apart",
+            **place,
+        )
     if not limits.shortest_um <= length <= limits.longest_um:
         short = length < limits.shortest_um
         yield problem(
@@ -185,6 +214,18 @@ def _shape(index: CheckIndex, lines: _Lines, i: int) -> Iterator[Problem]:
             threshold=limits.shortest_um if short else limits.longest_um,
             **place,
         )
+
+
+def _how_to_sort(frame: ImageFrame | None) -> str:
+    """How a track is put in order: no tool here changes a state, so that it stays what was drawn."""
+    axis = next((i for i, letter in enumerate(frame.directions_xyz) if letter in "SI"), None) if frame else None
+    if frame is None or axis is None:
+        return "Draw it again from the surface to the tip, or sort the layer's points so in the state's JSON."
+    way = "falling" if frame.directions_xyz[axis] == "S" else "rising"
+    return (
+        f"Draw it again from the surface to the tip, or sort the layer's annotations in the state's JSON by {way} "
+        f"{'xyz'[axis]}, and open that state."
+    )
 
 
 def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Problem]:
@@ -211,6 +252,7 @@ def _depth(index: CheckIndex, lines: _Lines, frame: ImageFrame) -> Iterator[Prob
             yield problem(
                 "T3",
                 f"The first point lies {rise[i]:.0f} um deeper than the last: the track was drawn from the tip.",
+                cure=_how_to_sort(frame),
                 measured=round(float(rise[i]), 1),
                 threshold=limits.backstep_um,
                 **place,

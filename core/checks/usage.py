@@ -196,6 +196,7 @@ def _unmapped_streams(index: CheckIndex, recording: Recording, sorting: Sorting,
                 recording=recording.name,
                 column="ephys_collection",
                 measured=stream.token,
+                threshold="a track, or skipped with a reason",
             )
 
 
@@ -209,6 +210,8 @@ def _unmapped_recordings(index: CheckIndex) -> Iterator[Problem]:
                 severity=Severity.INFO,
                 cure="Nothing to do, unless its tracks are in this brain.",
                 recording=recording.name,
+                measured=0,
+                threshold=1,
             )
 
 

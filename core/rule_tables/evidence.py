@@ -34,10 +34,10 @@ EVIDENCE = (
     ),
     Rule(
         "T4",
-        "A long gap between points",
+        "A long gap between points, or points clicked twice",
         I,
-        "The track between them is a guess.",
-        "Add points in the gap.",
+        "The track in a gap is a guess; a point that stands twice counts twice.",
+        "Add points in the gap; delete what stands twice.",
         picture="Track against recording: a stretch of the line without points.",
     ),
     Rule(
@@ -64,7 +64,7 @@ EVIDENCE = (
         "Track and recorded span do not fit",
         W,
         "All recorded electrodes would lie above the brain. Only worth knowing where the surface of the brain was not "
-        "recorded and no surface recording is named.",
+        "recorded and no surface recording is named, and where the uppermost electrodes were out of the brain.",
         "Check the end of the track, and which probe it is of.",
         picture="Track against recording: the recorded contacts above the surface, or all of them below it.",
     ),
