@@ -55,7 +55,7 @@ campaign: setup-test ## the large forms of the counting tests, hours long; CAMPA
 bench: setup-test ## print the figures of docs/architecture.md
 	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && $(BIN)/python -m tests.bench
 
-truth: setup-test ## judge checks and suggestions on 1,000 synthetic mice, into docs/truth.md; TRUTH="--mice 50 --seed 0" picks
+truth: setup-test ## judge checks and suggestions on 1,000 synthetic mice, into docs/truth.md; TRUTH="--mice 50 --seed 0 --set tilt_deg=25" picks
 	$(BIN)/python tests/truth.py --out docs/truth.md $(TRUTH)
 
 pictures: setup-test ## take the README's screenshots anew

@@ -12,10 +12,11 @@ import builders as b
 import numpy as np
 import pytest
 import truth_mice as t
+from truth_brain import tissue_of
 
 from core.checks import check_mapping
 from core.checks.thresholds import Thresholds
-from core.geometry import directions_ras, level0_to_image_ras_um, level_to_level0
+from core.geometry import directions_ras, level0_to_image_ras_um
 from core.manifest import mapping_from_rows, read_csv
 from core.manifest.rows import ManifestRow
 from core.models import ImageFrame, Problem, Severity
@@ -218,25 +219,15 @@ def test_right_tracks_of_synthetic_mice_are_not_blamed_in_a_noisy_brain():
     """Some of these mice have insertions that miss their own brain: what leaves it by the exact ball is left out."""
     judged = 0
     for seed in (1, 3):
-        mouse, brain = t.make_mouse(seed), t._Brain.of(np.random.default_rng(seed), t.RANGES)
-        shape = tuple(size // 64 for size in t.SHAPE_ZYX)
-        voxels = np.indices(shape).reshape(3, -1).T
-
-        def radii(points_um, brain=brain):
-            return ((((points_um - brain.middle_um) @ brain.matrix / brain.scale) / t.RADII_UM) ** 2).sum(axis=1)
-
-        tissue_radii = radii(level0_to_image_ras_um(level_to_level0(voxels, (64.0,) * 3), t.FRAME))
-        noise = np.random.default_rng(seed).normal(0.0, 25.0, len(voxels))
-        grey = np.where(tissue_radii <= 1.0, 490.0 - 180.0 * tissue_radii, 100.0) + noise
-        tissue = find_tissue(grey.reshape(shape), t.FRAME, (64.0,) * 3)
-        assert tissue is not None
+        mouse = t.make_mouse(seed)
+        tissue = tissue_of(mouse.brain, seed)
         state = mouse.state()
         found = check_mapping(mouse.rows, state=state, subject=mouse.subject, tissue=tissue)
         blamed = {each.where.track for each in found if each.rule == "T8"}
         for layer in state.tracks:
             line = track_shape(level0_to_image_ras_um(layer.points_level0_zyx, t.FRAME))
             assert line is not None
-            away = radii(line.at_depth_um(np.linspace(0.0, line.length_um, 100))) > 1.0
+            away = mouse.brain.radii(line.at_depth_um(np.linspace(0.0, line.length_um, 100))) > 1.0
             if away.mean() < 0.1:
                 judged += 1
                 assert layer.name not in blamed

@@ -1,7 +1,7 @@
 """Synthetic mice with a known truth: insertions, the brain as it was imaged, tracks as a person would click them.
 
-`RANGES` is the table of what varies and by how much. It was written before any limit was tuned; what changed later
-stands in docs/truth.md. Planned numbers are um towards right, front and up of the atlas; drawn ones of the image.
+What varies and by how much stands in `truth_ranges.RANGES`. Planned
+numbers are um towards right, front and up of the atlas; drawn ones of the image.
 """
 
 from __future__ import annotations
@@ -10,62 +10,17 @@ from dataclasses import dataclass, replace
 
 import builders as b
 import numpy as np
+from truth_brain import CENTRE_UM, FRAME, RADII_UM, SHAPE_ZYX, Brain
+from truth_ranges import HABITS, RANGES, Ranges
 
 from core.atlas_frames import MIDLINE_ML_UM
 from core.brain_pose import rotation
 from core.contacts import RecordedContact
-from core.geometry import image_ras_um_to_level0, level0_to_image_ras_um
+from core.geometry import image_ras_um_to_level0
 from core.manifest import ManifestRow
-from core.models import ImageFrame, Points, Probe, Recording, Role, SortedStream, State, Subject, Target
+from core.models import Points, Probe, Recording, Role, SortedStream, State, Subject, Target
 from core.plans import planned_directions
 from core.sorted_streams import with_physical_shanks
-
-SHAPE_ZYX = (5_200, 8_400, 7_200)
-FRAME = ImageFrame((1.8, 1.8, 2.0), ("R", "P", "I"), SHAPE_ZYX, 5)
-CENTRE_UM = np.array([MIDLINE_ML_UM, -6_600.0, -4_000.0])
-RADII_UM = np.array([5_000.0, 6_200.0, 3_800.0])
-HABITS = ("date and probe in full", "letter and date", "letter and day", "numbers")
-
-
-@dataclass(frozen=True)
-class Ranges:
-    """What varies between mice: lowest and highest, or the standard deviation where the name says error."""
-
-    sessions: tuple[int, int] = (1, 4)
-    probes: tuple[int, int] = (1, 5)
-    four_shanks_share: float = 0.3
-    split_share: float = 0.1
-    recorded_in_part: float = 0.25
-    """Share of four-shank probes that recorded on one, two or three of their shanks; only these were drawn."""
-    depth_um: tuple[float, float] = (2_000.0, 5_000.0)
-    angle_deg: float = 22.0
-    aim_above_tip_um: tuple[float, float] = (0.0, 600.0)
-    aim_error_um: float = 200.0
-    angle_error_deg: float = 1.5
-    atlas_pitch_deg: float = 5.0
-    depth_error_share: float = 0.02
-    depth_error_um: float = 50.0
-    scale: tuple[float, float] = (0.85, 1.15)
-    tilt_deg: float = 15.0
-    off_centre_error_um: float = 250.0
-    warp_um: float = 100.0
-    points: tuple[int, int] = (8, 50)
-    click_um: tuple[float, float] = (5.0, 25.0)
-    bend_um: float = 80.0
-    entry_error_um: float = 100.0
-    tip_error_um: float = 60.0
-    apart_um: float = 500.0
-    aims_missing: float = 0.3
-    angles_missing: float = 0.3
-    depths_missing: float = 0.4
-    contacts_missing: float = 0.3
-    probe_missing: float = 0.1
-    surface_share: float = 0.4
-    names_swapped: float = 0.05
-    habits: tuple[float, ...] = (0.25, 0.25, 0.2, 0.3)
-
-
-RANGES = Ranges()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +61,7 @@ class Mouse:
     insertions: tuple[Insertion, ...]
     habit: str
     names_wrong: bool
+    brain: Brain
 
     def state(self) -> State:
         """Its Neuroglancer state."""
@@ -115,7 +71,7 @@ class Mouse:
 def make_mouse(seed: int, ranges: Ranges = RANGES) -> Mouse:
     """The mouse of a seed; the same for the same seed and ranges."""
     rng = np.random.default_rng(seed)
-    brain = _Brain.of(rng, ranges)
+    brain = Brain.of(rng, ranges)
     habit = int(rng.choice(len(HABITS), p=ranges.habits))
     known = {
         "aims": rng.random() >= ranges.aims_missing,
@@ -195,7 +151,7 @@ def make_mouse(seed: int, ranges: Ranges = RANGES) -> Mouse:
         recordings.append(replace(main, duration_s=3_600.0))
     recordings.sort(key=lambda recording: recording.start)
     subject = b.make_subject(*recordings, stitched=(b.brain(shape_level0_zyx=SHAPE_ZYX),))
-    mouse = Mouse(seed, subject, layers, tuple(rows), tuple(insertions), HABITS[habit], False)
+    mouse = Mouse(seed, subject, layers, tuple(rows), tuple(insertions), HABITS[habit], False, brain)
     return _with_swapped_names(mouse, rng) if rng.random() < ranges.names_swapped else mouse
 
 
@@ -312,40 +268,10 @@ def _apart(entries: Points, tips: Points, other: Insertion, ranges: Ranges) -> f
 # --- the image ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False)
-class _Brain:
-    """From the plan's frame into the image."""
-
-    matrix: Points
-    scale: float
-    middle_um: Points
-    phase: Points
-    warp_um: float
-
-    @classmethod
-    def of(cls, rng: np.random.Generator, ranges: Ranges) -> _Brain:
-        axis = rng.normal(size=3)
-        turn = axis / np.linalg.norm(axis) * np.radians(rng.uniform(0.0, ranges.tilt_deg))
-        middle = level0_to_image_ras_um(np.array([SHAPE_ZYX]) / 2.0, FRAME)[0]
-        return cls(
-            rotation(turn),
-            float(rng.uniform(*ranges.scale)),
-            middle + rng.normal(0.0, ranges.off_centre_error_um, 3),
-            rng.uniform(0.0, 2.0 * np.pi, (3, 3)),
-            float(rng.uniform(0.0, ranges.warp_um)),
-        )
-
-    def image_um(self, points_um: Points) -> Points:
-        """(n, 3) planned points in the image, turned, shrunk and gently warped."""
-        offsets = points_um - CENTRE_UM
-        waves = np.sin(offsets[:, None, :] * (2.0 * np.pi / 8_000.0) + self.phase[None]).mean(axis=2)
-        return np.asarray(self.scale * offsets @ self.matrix.T + self.middle_um + self.warp_um * waves)
-
-
 def _clicked(
     rng: np.random.Generator,
     ranges: Ranges,
-    brain: _Brain,
+    brain: Brain,
     entry: Points,
     tip: Points,
     click_um: float,

@@ -11,10 +11,14 @@ from dataclasses import dataclass, replace
 
 import builders as b
 import numpy as np
-from truth_mice import HABITS, SHAPE_ZYX, Insertion, Mouse, sorted_as
+from truth_brain import FRAME, SHAPE_ZYX
+from truth_mice import Insertion, Mouse, sorted_as
+from truth_ranges import HABITS
 from truth_sortings import counted, with_stream
 
-from core.models import Points, SortingStatus, Subject
+from core.atlas_frames import MIDLINE_ML_UM
+from core.geometry import image_ras_um_to_level0, level0_to_image_ras_um
+from core.models import Points, Recording, Sorting, SortingStatus, Subject
 from core.sorted_streams import with_physical_shanks
 
 AIM_UM = 2_500.0
@@ -23,6 +27,12 @@ ANGLE_DEG = 30.0
 """Planned directions this far apart reveal a swap, when the angles of both and of three more probes are known."""
 LENGTH_SHARE, LENGTH_UM = 0.4, 1_200.0
 """An insertion that differs by both from the wrong track's reveals it."""
+LOST_UM = 800.0
+"""A tip that was not drawn is revealed by the insertion's depth when as much is missing."""
+HEMISPHERE_UM = 2_000.0
+"""An aim this far from the midline tells the wrong hemisphere: a brain that lies askew in its image hides less."""
+HEMISPHERE_IN_ATLAS_UM = 950.0
+"""The same by the atlas: its limit of 300 um, and 2.6 usual errors of the insertion and the registration together."""
 KEPT = (0.4, 0.65)
 """How much of a track is left where its tip was not drawn."""
 
@@ -36,6 +46,10 @@ class Planted:
     """Rows of the probes that it touches."""
     revealed: frozenset[str]
     """What gives it away; empty when nothing does."""
+    below: bool = False
+    """Not revealed, although the metadata is there: the difference stays below what is called revealing."""
+    in_atlas: bool = False
+    """The atlas gives it away, whatever else does."""
 
 
 Plant = Callable[[Mouse, np.random.Generator], Planted | None]
@@ -77,7 +91,14 @@ def _swapped_probes(mouse: Mouse, rng: np.random.Generator, *, same_session: boo
     changed = mouse
     for a, c in zip(one.rows, other.rows, strict=True):
         changed = _swap_tracks(changed, a, c)
-    return Planted(changed, frozenset((*one.rows, *other.rows)), frozenset(_what_reveals(mouse, one, other)))
+    rows = frozenset((*one.rows, *other.rows))
+    return Planted(changed, rows, frozenset(_what_reveals(mouse, one, other)), _is_told(one, other))
+
+
+def _is_told(*insertions: Insertion) -> bool:
+    """Whether a file tells anything of these probes that tracks are held against."""
+    targets = [each.target for each in insertions]
+    return any(each.ccf_um_mlapdv or each.angles_deg or each.depth_um is not None for each in targets)
 
 
 def _what_reveals(mouse: Mouse, one: Insertion, other: Insertion) -> set[str]:
@@ -126,13 +147,14 @@ def wrong_days(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
     pairs = [sorted(pair, key=lambda both: both[0].rows) for pair in pairs if len(pair) >= 2]
     if not pairs:
         return None
-    changed, rows, revealed = mouse, set(), set()
+    changed, rows, revealed, told = mouse, set(), set(), False
     for one, other in pairs[int(rng.integers(len(pairs)))]:
         for a, c in zip(one.rows, other.rows, strict=True):
             changed = _swap_tracks(changed, a, c)
         rows |= {*one.rows, *other.rows}
         revealed |= _what_reveals(mouse, one, other)
-    return Planted(changed, frozenset(rows), frozenset(revealed))
+        told |= _is_told(one, other)
+    return Planted(changed, frozenset(rows), frozenset(revealed), told)
 
 
 def _shanked(mouse: Mouse, rng: np.random.Generator) -> Insertion | None:
@@ -229,8 +251,8 @@ def missing_tip(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
         points = _points(mouse, name)
         changed = _with_points(changed, name, points[: max(2, round(kept * len(points)))])
     lost = (1.0 - kept) * probe.depth_um
-    known = probe.target.depth_um is not None and lost >= 800.0
-    return Planted(changed, frozenset(probe.rows), frozenset({"depth"} if known else ()))
+    told = probe.target.depth_um is not None
+    return Planted(changed, frozenset(probe.rows), frozenset({"depth"} if told and lost >= LOST_UM else ()), told)
 
 
 def _recording(mouse: Mouse, rng: np.random.Generator, *, with_surface: bool) -> tuple[str, frozenset[int]] | None:
@@ -353,6 +375,103 @@ def lost_shank(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
     return Planted(replace(changed, rows=rows), touched, frozenset({"recording"}))
 
 
+def wrong_hemisphere(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """The track of the other hemisphere: a probe's tracks lie as their mirror images do."""
+    probe = mouse.insertions[int(rng.integers(len(mouse.insertions)))]
+    changed = mouse
+    for name in probe.tracks:
+        points = _points(mouse, name)
+        image_um = level0_to_image_ras_um(np.array(points)[:, :3], FRAME)
+        plan_um = mouse.brain.plan_um(image_um)
+        plan_um[:, 0] = 2.0 * MIDLINE_ML_UM - plan_um[:, 0]
+        voxels = image_ras_um_to_level0(mouse.brain.image_um(plan_um), FRAME)
+        changed = _with_points(changed, name, [[*map(float, voxel), 0.0] for voxel in voxels])
+    aim, revealed = _aim_um(probe), set()
+    mirror = np.array([-1.0, 1.0, 1.0])
+    middle = np.array([2.0 * MIDLINE_ML_UM, 0.0, 0.0])
+    there = replace(probe, entry_um=probe.entry_um * mirror + middle, tip_um=probe.tip_um * mirror + middle)
+    rest = [each for each in mouse.insertions if each is not probe]
+    if aim is not None:
+        track_um = float((probe.entry_um + probe.tip_um)[:, 0].mean() / 2.0 - MIDLINE_ML_UM)
+        if min(abs(aim[0] - MIDLINE_ML_UM), abs(track_um)) >= HEMISPHERE_UM:
+            revealed.add("side")
+        if _away_um(aim, there) >= AIM_UM and sum(_aim_um(each) is not None for each in rest) >= 2:
+            revealed.add("aims")
+    turned = np.degrees(np.arccos(np.clip(probe.direction @ there.direction, -1.0, 1.0)))
+    if probe.target.angles_deg and sum(bool(each.target.angles_deg) for each in rest) >= 3 and turned >= ANGLE_DEG:
+        revealed.add("angles")
+    in_atlas = aim is not None and abs(aim[0] - MIDLINE_ML_UM) >= HEMISPHERE_IN_ATLAS_UM
+    told = aim is not None or bool(probe.target.angles_deg)
+    return Planted(changed, frozenset(probe.rows), frozenset(revealed), told, in_atlas)
+
+
+def outside_the_volume(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """A part of a track lies outside the image: it was clicked on another one, or the layer was shifted."""
+    row = int(rng.integers(len(mouse.rows)))
+    name = mouse.rows[row].histology_track_id
+    points = np.array(_points(mouse, name))
+    axis, beyond = int(rng.integers(3)), int(rng.integers(1, len(points)))
+    along = np.sort(points[:, axis])
+    points[:, axis] += SHAPE_ZYX[axis] - along[-beyond] if rng.random() < 0.5 else -1.0 - along[beyond - 1]
+    return Planted(_with_points(mouse, name, points.tolist()), frozenset({row}), frozenset({"geometry"}))
+
+
+def archived_layer(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """The track was given up: its layer is archived, another one was drawn beside it."""
+    row = int(rng.integers(len(mouse.rows)))
+    name = mouse.rows[row].histology_track_id
+    layers = mouse.layers | {name: mouse.layers[name] | {"archived": True}}
+    return Planted(replace(mouse, layers=layers), frozenset({row}), frozenset({"state"}))
+
+
+def doubled_points(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """Some points were clicked twice. Only worth knowing: the line hardly moves."""
+    row = int(rng.integers(len(mouse.rows)))
+    name = mouse.rows[row].histology_track_id
+    points = _points(mouse, name)
+    for at in sorted(rng.choice(len(points), min(3, len(points)), replace=False).tolist(), reverse=True):
+        points.insert(at, [points[at][0] + 1.0, *points[at][1:]])
+    return Planted(_with_points(mouse, name, points), frozenset({row}), frozenset({"geometry"}))
+
+
+def unfit_surface(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """The surface recording of the day is none: it lasted too long, or holds other streams."""
+    found = _recording(mouse, rng, with_surface=True)
+    if found is None:
+        return None
+    name = mouse.rows[min(found[1])].surface_finding
+    surface = next(each for each in mouse.subject.recordings if each.name == name)
+    if rng.random() < 0.5:
+        other = replace(surface, duration_s=float(rng.uniform(610.0, 5_000.0)))
+    else:
+        streams = tuple(stream.replace("Record Node 104", "Record Node 108") for stream in surface.streams)
+        other = replace(surface, streams=streams)
+    recordings = tuple(other if each.name == name else each for each in mouse.subject.recordings)
+    changed = replace(mouse, subject=replace(mouse.subject, recordings=recordings))
+    return Planted(changed, found[1], frozenset({"recording"}))
+
+
+def older_sorting(mouse: Mouse, rng: np.random.Generator) -> Planted | None:
+    """The recording was sorted again, and the older sorting is chosen. Which one counts is a person's decision."""
+    found = _recording(mouse, rng, with_surface=False)
+    if found is None:
+        return None
+    recordings = tuple(
+        replace(each, sortings=(*each.sortings, _sorted_later(each))) if found[0].startswith(f"{each.name}_") else each
+        for each in mouse.subject.recordings
+    )
+    changed = replace(mouse, subject=replace(mouse.subject, recordings=recordings))
+    return Planted(changed, found[1], frozenset({"recording"}))
+
+
+def _sorted_later(recording: Recording) -> Sorting:
+    return replace(recording.sortings[-1], asset=b.asset(f"{recording.name}_sorted_2024-12-20_01-00-00"))
+
+
+ONLY_TOLD = {"points clicked twice": "T4", "older of two sortings": "R6"}
+"""Kinds that are no reason to stop: a note tells them, by this rule."""
+BY_AIM = ("wrong track, same session", "wrong day", "two whole days", "wrong hemisphere")
+"""Kinds that are judged with the registration at hand, too."""
 KINDS: dict[str, Plant] = {
     "wrong track, same session": wrong_track,
     "wrong day": wrong_day,
@@ -372,4 +491,10 @@ KINDS: dict[str, Plant] = {
     "sorter's count taken for the shank": counted_shanks,
     "the same without settings.xml": counted_without_settings,
     "shank lost in sorting": lost_shank,
+    "wrong hemisphere": wrong_hemisphere,
+    "points outside the volume": outside_the_volume,
+    "archived layer": archived_layer,
+    "unfit surface recording": unfit_surface,
+    "points clicked twice": doubled_points,
+    "older of two sortings": older_sorting,
 }
