@@ -1,7 +1,8 @@
 """Watches the event loop of a served dashboard: `panel serve ... --setup tests/bench_loop.py`.
 
-A beat every few milliseconds tells when the loop was held, and a thread looks meanwhile what held it. Each long hold is
-one line of JSON in the file that TRACKMAPPER_BENCH_LOOP names.
+A beat every few milliseconds tells when the loop was held and how long it worked meanwhile, which other processes on
+the machine do not change; a thread looks what held it. Each long hold is one line of JSON in the file that
+TRACKMAPPER_BENCH_LOOP names.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Watch:
     def __init__(self, path: Path) -> None:
         self._path, self._loop = path, IOLoop.current()
         self._last, self._main = time.monotonic(), threading.main_thread().ident
+        self._worked = time.thread_time()
         self._seen: collections.Counter[str] = collections.Counter()
 
     def start(self) -> None:
@@ -35,14 +37,16 @@ class Watch:
         threading.Thread(target=self._look, name="bench", daemon=True).start()
 
     def _beat(self) -> None:
-        now = time.monotonic()
+        now, worked = time.monotonic(), time.thread_time()
         held_s = now - self._last - BEAT_S
         if held_s > LONG_S:
             seen = [{"where": where, "looks": looks} for where, looks in self._seen.most_common(3)]
             with self._path.open("a") as file:
-                file.write(json.dumps({"at": time.time(), "held_ms": round(held_s * 1e3), "seen": seen}) + "\n")
+                work_ms = round((worked - self._worked) * 1e3)
+                told = {"at": time.time(), "held_ms": round(held_s * 1e3), "work_ms": work_ms, "seen": seen}
+                file.write(json.dumps(told) + "\n")
         self._seen.clear()
-        self._last = now
+        self._last, self._worked = now, worked
         self._loop.call_later(BEAT_S, self._beat)
 
     def _look(self) -> None:
