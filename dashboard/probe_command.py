@@ -56,7 +56,10 @@ def _code_ocean(settings: Settings) -> Iterator[Finding]:
     def api(min_version: str) -> CodeOceanApi:
         return CodeOceanApi(settings.code_ocean_domain, settings.code_ocean_token, min_version=min_version)
 
-    yield from probe_code_ocean(api(settings.code_ocean_min_version), settings, with_version=api)
+    try:
+        yield from probe_code_ocean(api(settings.code_ocean_min_version), settings, with_version=api)
+    except SettingsError as error:
+        yield failed("address", error.message, error.cure)
     credentials = boto3.session.Session().get_credentials()
     yield from probe_storage(
         make_clients(), settings, credentials=credentials.method if credentials else "", token=new_token()

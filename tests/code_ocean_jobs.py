@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -177,18 +178,21 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, *, timing: Timing | None = None, **settings: Any) -> Iterator[Bench]:
+def bench(
+    folder: Path, *, timing: Timing | None = None, tls: ssl.SSLContext | None = None, **settings: Any
+) -> Iterator[Bench]:
     """A bench in a folder, over S3 in memory.
 
     Args:
         folder: Of the queue.
         timing: How long things take on Code Ocean.
+        tls: What makes Code Ocean speak https.
         settings: Of the worker, and `api`: which kind of CodeOceanApi it has.
     """
     clock, memory = Clock(), MemoryS3()
     s3 = S3Files(lambda: Clients(signed=memory, unsigned=memory))
     with (
-        FakeCodeOcean(s3=memory, clock=lambda: START.timestamp() + clock.s, timing=timing) as fake,
+        FakeCodeOcean(s3=memory, clock=lambda: START.timestamp() + clock.s, timing=timing, tls=tls) as fake,
         JobStore(folder) as store,
     ):
         made = Bench(fake, store, clock, s3=s3, **{"asset_buckets": INTERNAL_BUCKET, **settings})

@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import signal
+import ssl
 import sys
 import tempfile
 import threading
@@ -56,6 +57,7 @@ class FakeCodeOcean:
         bucket: The internal bucket.
         seed: Of ids and of random faults.
         port: 0 for any.
+        tls: What makes it speak https; without it it speaks http.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class FakeCodeOcean:
         bucket: str = INTERNAL_BUCKET,
         seed: int = 0,
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
+        self.tls = tls
         self.token = token
         self.version = version
         self.scopes = set(scopes)
@@ -95,7 +99,7 @@ class FakeCodeOcean:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> FakeCodeOcean:
         self.start()

@@ -21,7 +21,8 @@ class Fault:
     `answer`: normal | status | reset | cut (the connection closes in the middle of the body) | drip (the body comes
     slowly, over `seconds`) | truncated (half of the JSON, well delivered) | html (200 with a page) | wrong_types |
     unknown_words | missing_fields | empty (200, no body) | refuse (closed at accept, before the request is read; the
-    client cannot tell it from a reset, `FakeCodeOcean.down` is what a true refusal looks like).
+    client cannot tell it from a reset, `FakeCodeOcean.down` is what a true refusal looks like); tls_plain, tls_record,
+    tls_alert: the secure connection itself breaks, see BROKEN_TLS.
     `effect`: whether what was asked happens: made | none | late (`late_s` after the answer).
     """
 
@@ -80,6 +81,18 @@ FAULTS: dict[str, Fault] = {
 }
 """Every kind of fault by its name; the fault matrix goes through them."""
 
+TLS_FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (Fault("tls_plain", "tls_plain"), Fault("tls_record", "tls_record"), Fault("tls_alert", "tls_alert"))
+}
+"""What a server that speaks https can do wrong besides, after the effect."""
+BROKEN_TLS = {
+    "tls_plain": b"HTTP/1.1 502 Bad Gateway\r\n\r\n" * 5,
+    "tls_record": b"\x17\x03\x03\x00\x20" + b"x" * 32,
+    "tls_alert": b"\x15\x03\x03\x00\x13" + b"y" * 19,
+}
+"""Bytes that are no answer to a client that reads encrypted ones; half of a good answer comes before the record."""
+
 MESSAGES = {
     400: "bad request", 401: "unauthorized", 403: "forbidden", 404: "not found", 409: "conflict",
     413: "payload too large", 422: "unprocessable", 429: "too many requests, back off", 500: "internal error",
@@ -89,7 +102,7 @@ MESSAGES = {
 
 def named(name: str, **changes: Any) -> Fault:
     """A fault of the table, changed: `named("reset_after", method="POST", endpoint="computations")`."""
-    return replace(FAULTS[name], **changes)
+    return replace((FAULTS | TLS_FAULTS)[name], **changes)
 
 
 class FaultPlan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import struct
@@ -15,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tests import fake_code_ocean_control
 from tests.fake_code_ocean_api import Answer, Call, route
-from tests.fake_code_ocean_faults import HTML, MESSAGES, Fault, spoil_body
+from tests.fake_code_ocean_faults import BROKEN_TLS, HTML, MESSAGES, Fault, spoil_body
 from tests.fake_code_ocean_state import Effect, Refusal
 
 if TYPE_CHECKING:
@@ -57,6 +58,12 @@ class Server(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def get_request(self) -> tuple[Any, Any]:
+        connection, address = super().get_request()
+        if self.fake.tls is not None:  # the handshake is made by the connection's own thread
+            connection = self.fake.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         if self.fake.faults.refuses():
@@ -163,6 +170,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self._head(status, len(body) + 1, kind, more)
             self.wfile.write(body[: len(body) // 2])
+        elif spoiled in BROKEN_TLS:
+            self.close_connection = True
+            self._break_tls(spoiled, status, body)
         elif fault and spoiled == "drip":
             self._head(status, len(body), kind, more)
             pieces = max(1, min(20, len(body)))
@@ -173,6 +183,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(
                 status, spoil_body(spoiled, body, is_json=kind == JSON), PAGE if spoiled == "html" else kind, more
             )
+
+    def _break_tls(self, how: str, status: int, body: bytes) -> None:
+        """Spoil the secure connection itself, beneath what it carries."""
+        beneath = socket.socket(fileno=os.dup(self.connection.fileno()))
+        with beneath:
+            if how == "tls_record":
+                self._head(status, len(body), JSON, NONE)
+                self.wfile.write(body[: len(body) // 2])
+            beneath.sendall(BROKEN_TLS[how])
+            beneath.shutdown(socket.SHUT_WR)
 
     def _download(self, query: dict[str, str]) -> None:
         """A file by its signed address, whole or a range of it, without the token."""

@@ -59,7 +59,7 @@ class Elsewhere:
         threading.Thread(target=self._plain.serve_forever, args=(0.02,), daemon=True).start()
         self.domains = {
             "refused": f"http://127.0.0.1:{self._closed.getsockname()[1]}",
-            "dns_failure": "http://no-such-host.invalid",
+            "dns_failure": "https://no-such-host.invalid",
             "tls_failure": f"https://127.0.0.1:{self._plain.server_address[1]}",
         }
 

@@ -23,7 +23,6 @@ import requests
 from codeocean import CodeOcean
 from codeocean.error import Error as CodeOceanError
 from pydantic import SecretStr
-from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from core.errors import (
     AccessError,
@@ -33,6 +32,13 @@ from core.errors import (
     ThrottledError,
     UnavailableError,
     UnclearError,
+)
+from core.platforms.code_ocean.connections import (
+    is_certificate,
+    is_insecure,
+    refuse_open_address,
+    tell_handshakes,
+    was_never_sent,
 )
 
 CONNECT_S, READ_S = 5.0, 60.0
@@ -89,6 +95,9 @@ class CodeOceanApi:
         budget: Bound on requests a second.
         sleep: Waits between two tries of a read.
         draw: Numbers from 0 to 1, to spread the tries of many.
+
+    Raises:
+        SettingsError: the token would travel unencrypted to another machine.
     """
 
     def __init__(
@@ -103,6 +112,7 @@ class CodeOceanApi:
         connect_s: float = CONNECT_S,
         read_s: float = READ_S,
     ) -> None:
+        refuse_open_address(domain)
         self.domain = domain.rstrip("/")
         self.requests = 0
         self._token, self._min_version = token, min_version
@@ -184,6 +194,7 @@ class CodeOceanApi:
     def _new_session(self) -> requests.Session:
         client = CodeOcean(domain=self.domain, token=self._token.get_secret_value(), retries=0)
         session: requests.Session = client.session
+        tell_handshakes(session, self.domain)
         session.headers["Min-Server-Version"] = self._min_version
         return session
 
@@ -199,14 +210,18 @@ class CodeOceanApi:
                 return _json(_body(answer, where), answer.status_code, where)
         except CodeOceanError as error:
             raise _refusal(error.http_err.response, where, self._token) from None
-        except requests.exceptions.SSLError:
-            raise UnavailableError(
-                "its certificate is not accepted", where=where, cure="Check CODE_OCEAN_DOMAIN and the machine's clock."
-            ) from None
         except requests.exceptions.ConnectTimeout:
             raise _away(where, "it does not take the connection") from None
-        except requests.exceptions.ConnectionError as error:
-            if _never_connected(error):
+        except requests.exceptions.ConnectionError as error:  # also what broke a secure one, at whatever time
+            if is_certificate(error):
+                raise UnavailableError(
+                    "its certificate is not accepted",
+                    where=where,
+                    cure="Check CODE_OCEAN_DOMAIN and the machine's clock.",
+                ) from None
+            if is_insecure(error):
+                raise _away(where, "no secure connection can be made") from None
+            if was_never_sent(error):
                 raise _away(where, "it cannot be reached") from None
             raise UnclearError("the connection broke before the answer was whole", where=where) from None
         except requests.exceptions.Timeout:
@@ -285,14 +300,6 @@ def _retry_after_s(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError):
         return None
     return max(0.0, at.timestamp() - time.time())
-
-
-def _never_connected(error: requests.exceptions.ConnectionError) -> bool:
-    """True when the request cannot have been sent: no address, no connection."""
-    if isinstance(error, requests.exceptions.ProxyError):
-        return True
-    cause = error.args[0] if error.args else None
-    return isinstance(cause.reason if isinstance(cause, MaxRetryError) else cause, NewConnectionError)
 
 
 def _away(where: str, words: str) -> UnavailableError:

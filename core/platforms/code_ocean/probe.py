@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from core.errors import AccessError, NotFoundError, PlatformError, RefusedError, UnavailableError
+from core.errors import AccessError, NotFoundError, PlatformError, RefusedError, SettingsError, UnavailableError
 from core.loose_json import object_of, text_of
 from core.platforms.base import Parameter
 from core.platforms.code_ocean.api import CodeOceanApi
+from core.platforms.code_ocean.connections import refuse_open_address
 from core.platforms.code_ocean.records import baked_in, objects_of, parameters_of, versions_of
 from core.platforms.findings import Finding, Verdict, failed, ok, warning
 from core.settings import Settings
@@ -24,7 +24,6 @@ SENT = ("manifest", "neuroglancer")
 CUSTOM_METADATA = ("data level", "experiment type", "subject id")
 """Fields that every captured result gives."""
 _ANY_VERSION = "0.0.1"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def probe_code_ocean(
@@ -61,10 +60,10 @@ def probe_code_ocean(
 
 def _door(api: CodeOceanApi, settings: Settings, with_version: Callable[[str], CodeOceanApi]) -> Iterator[Finding]:
     """Whether it answers, takes our version, and knows the token. Ends with the first failure."""
-    address = urlsplit(settings.code_ocean_domain)
-    if address.scheme != "https" and address.hostname not in _LOOPBACK:
-        told = f"{api.domain} is not encrypted, and the token travels with every request; nothing was sent"
-        yield failed("address", told, "Set CODE_OCEAN_DOMAIN to an address with https://.")
+    try:
+        refuse_open_address(settings.code_ocean_domain)
+    except SettingsError as error:
+        yield failed("address", error.message, error.cure)
         return
     try:
         _search_one(api)
