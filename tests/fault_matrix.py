@@ -28,7 +28,7 @@ from tests.fake_code_ocean_state import Outcome
 
 # --- answers --------------------------------------------------------------------------------------
 
-STEERED = ("refused", "dns_failure", "tls_failure", "slow")
+STEERED = ("refused", "dns_failure", "tls_failure", "slow", "drip")
 """Answers for which the request goes elsewhere, or is waited for with little patience."""
 ANSWERS = (
     *("400", "401", "403", "404", "409", "413", "422", "429", "429_retry_after", "500", "502_html", "503", "504_html"),
@@ -38,7 +38,7 @@ ANSWERS = (
 """Each a kind of its own: names of faults that the played Code Ocean knows, and the steered ones."""
 MORE_ANSWERS = (
     *("429_retry_after_date", "503_retry_after", "409_after", "500_after", "502_after", "504_after", "late_504"),
-    *("late_reset", "drip", "cut", "empty", "missing_fields"),
+    *("late_reset", "cut", "empty", "missing_fields"),
 )
 """Further shapes of them."""
 LONG_LIST = "10k_listing"
@@ -250,10 +250,12 @@ def _fault(
         faults.add("latency", seconds=0.0, times=times, **place)
     elif answer in STEERED:
         domain = elsewhere.domains.get(answer, bench.fake.url)
-        patience_s = 0.05 if answer == "slow" else 5.0
-        token = bench.settings.code_ocean_token
-        other = CodeOceanApi(domain, token, min_version="4.0.0", sleep=bench.sleep, draw=lambda: 0.5, read_s=patience_s)
+        token, patience = bench.settings.code_ocean_token, {"slow": {"read_s": 0.05}, "drip": {"body_s": 0.02}}
+        given = {"read_s": 5.0, **patience.get(answer, {})}
+        other = CodeOceanApi(domain, token, min_version="4.0.0", sleep=bench.sleep, draw=lambda: 0.5, **given)
         api.steer(endpoint.method, endpoint.path, other, times)
+        if answer == "drip":
+            faults.add("drip", seconds=0.1, times=None if times is None else 3 * times, **place)
         if answer == "slow":
             faults.add("latency", seconds=_SLOW_S, times=None if times is None else 3 * times, **place)
     else:

@@ -23,6 +23,7 @@ from core.platforms.code_ocean.api import Budget, CodeOceanApi
 from tests.fake_code_ocean import TOKEN, FakeCodeOcean
 from tests.fake_code_ocean_faults import FAULTS
 from tests.fake_code_ocean_state import CONVERTER
+from tests.fake_code_ocean_storage import wait_for
 from tests.light_s3 import Answer, LightS3
 
 EFFECT = {"name": "an asset", "tags": ["x"], "mount": "an asset", "source": {"aws": {"bucket": "b", "prefix": "p"}}}
@@ -147,6 +148,14 @@ def test_an_effect_is_sent_once_whatever_the_answer(place: Place, fault: str):
 def test_an_effect_to_a_server_that_is_away_was_not_sent(place: Place):
     with place.fake.down(), pytest.raises(UnavailableError):
         place.api.effect("POST", "data_assets", body=EFFECT)
+
+
+def test_a_body_that_drips_for_too_long_is_given_up_while_it_drips(place: Place):
+    place.fake.faults.add("drip", seconds=6.0, method="POST", endpoint="data_assets")
+    with pytest.raises(UnclearError, match="too slow"):
+        place.of(body_s=0.1).effect("POST", "data_assets", body=EFFECT)
+    [made] = place.fake.ledger
+    wait_for(lambda: made.answered is False)  # else it was read to its end
 
 
 # --- the token ------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ import requests
 from codeocean import CodeOcean
 from codeocean.error import Error as CodeOceanError
 from pydantic import SecretStr
+from urllib3.exceptions import HTTPError
 
 from core.errors import (
     AccessError,
@@ -46,7 +47,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 """Of an answer; the listing of a busy capsule's runs is the largest."""
 _READS = 3
 _PAUSE_S, _LONGEST_PAUSE_S = 0.5, 20.0
-_BODY_S = 120.0
+BODY_S = 120.0
 """For a whole answer: the time-out of a read is only between two of its bytes."""
 _WORDS = 500
 _REFUSALS = frozenset({400, 404, 405, 410, 413, 414, 415, 422})
@@ -95,6 +96,9 @@ class CodeOceanApi:
         budget: Bound on requests a second.
         sleep: Waits between two tries of a read.
         draw: Numbers from 0 to 1, to spread the tries of many.
+        connect_s: Seconds for a connection.
+        read_s: Seconds between two bytes of an answer.
+        body_s: Seconds for a whole one.
 
     Raises:
         SettingsError: the token would travel unencrypted to another machine.
@@ -111,13 +115,14 @@ class CodeOceanApi:
         draw: Callable[[], float] = random.random,
         connect_s: float = CONNECT_S,
         read_s: float = READ_S,
+        body_s: float = BODY_S,
     ) -> None:
         refuse_open_address(domain)
         self.domain = domain.rstrip("/")
         self.requests = 0
         self._token, self._min_version = token, min_version
         self._budget, self._sleep, self._draw = budget or Budget(), sleep, draw
-        self._timeouts = (connect_s, read_s)
+        self._timeouts, self._body_s = (connect_s, read_s), body_s
         self._count = Lock()
         self._idle: list[requests.Session] = []
 
@@ -207,7 +212,7 @@ class CodeOceanApi:
             with session.request(
                 method, path, json=body, timeout=self._timeouts, stream=True, allow_redirects=False
             ) as answer:
-                return _json(_body(answer, where), answer.status_code, where)
+                return _json(_body(answer, where, self._body_s), answer.status_code, where)
         except CodeOceanError as error:
             raise _refusal(error.http_err.response, where, self._token) from None
         except requests.exceptions.ConnectTimeout:
@@ -226,17 +231,20 @@ class CodeOceanApi:
             raise UnclearError("the connection broke before the answer was whole", where=where) from None
         except requests.exceptions.Timeout:
             raise UnclearError(f"no answer within {self._timeouts[1]:g} s", where=where) from None
+        except HTTPError:
+            raise UnclearError("the connection broke before the answer was whole", where=where) from None
         except requests.exceptions.RequestException as error:
             # Only the kind: the words of such an error may hold headers or addresses.
             raise UnclearError(f"the answer cannot be read ({type(error).__name__})", where=where) from None
 
 
-def _body(answer: requests.Response, where: str) -> bytes:
+def _body(answer: requests.Response, where: str, body_s: float) -> bytes:
     """The whole body, bounded in bytes and in time."""
     began_s, size, parts = time.monotonic(), 0, []
-    for part in answer.iter_content(65536):
+    # As it comes: a read of so many bytes would wait for all of them, however slowly they drip.
+    while part := answer.raw.read1(65536, decode_content=True):
         size += len(part)
-        if size > MAX_BODY_BYTES or time.monotonic() - began_s > _BODY_S:
+        if size > MAX_BODY_BYTES or time.monotonic() - began_s > body_s:
             raise UnclearError("the answer is too long or too slow", where=where)
         parts.append(part)
     return b"".join(parts)
