@@ -93,7 +93,7 @@ class JobActions:
             self.retry_dialog.open = False
         asks = job is not None and job.state is JobState.NEEDS_YOU
         names_run = job is not None and asks and job.step is Step.RUN
-        waits = job is not None and job.overdue and can_cancel
+        waits = job is not None and job.overdue and can_cancel and job.state is JobState.RUNNING
         for shown, wanted in (
             (self.cancel, can_cancel),
             (self.retry, can_retry),
@@ -222,8 +222,8 @@ def cancel_words(job: JobRecord, context: Context) -> str:
     what = "the run" if job.ids.run else "a run that has been started"
     both = " The monitor’s run and its conversion are both deleted." if monitored(job) else ""
     return (
-        f"{context.reader.name} deletes {what} and its results; Trackmapper keeps a copy of its log and everything "
-        f"you see here.{both}"
+        f"{context.reader.name} deletes {what} and its results; Trackmapper first keeps a copy of the end of its "
+        f"log, when there is one to read, and everything you see here.{both}"
     )
 
 

@@ -21,7 +21,7 @@ from dashboard.job_words import (
     waiting_words,
 )
 from dashboard.text import Markup, copyable, join, moment, plain, preformatted, tag
-from jobs.records import AskedRow, JobRecord
+from jobs.records import AskedRow, JobRecord, JobState
 
 DETAIL_CSS = """
 .grid { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.5fr); gap: 6px 28px; }
@@ -79,7 +79,7 @@ def _alerts(job: JobRecord, seen: Seen) -> list[Markup]:
         twins = seen.links.twins(job)
         told = "▲ These carry this launch’s token and are not used:" if not job.error else "▲ Also made, not used:"
         found.append(tag("div", tag("p", told, cls="warn"), tag("ul", *(tag("li", twin) for twin in twins))))
-    if job.overdue and not job.has_ended:
+    if job.overdue and job.state is JobState.RUNNING:
         late = (
             f"The deadline{f' ({seen.moment(job.deadline)})' if job.deadline else ''} has passed. It is not stopped: "
         )

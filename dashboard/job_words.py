@@ -64,7 +64,8 @@ def state_line(job: JobRecord, now: datetime) -> str:
     if job.state in FAILURES and job.superseded_by:
         return f"– {words}, superseded by job {number(job.superseded_by)}"
     if job.overdue and not job.has_ended:
-        return f"? {words}, past its deadline"
+        # Else an asset does not get ready, and the job's words say which.
+        return f"? {words}, past its deadline" if job.state is JobState.RUNNING else f"? {words}, a person must look"
     return f"{sign} {words}"
 
 

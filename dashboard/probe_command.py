@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from core.errors import InputError, SettingsError, StoreError, TrackmapperError
-from core.platforms.choice import is_code_ocean, make_reader
+from core.platforms.choice import is_code_ocean, make_reader, settings_warnings
 from core.platforms.findings import Finding, Verdict, failed, ok, warning
 from core.settings import Settings
 from dashboard import listings
@@ -56,6 +56,9 @@ def _code_ocean(settings: Settings) -> Iterator[Finding]:
     def api(min_version: str) -> CodeOceanApi:
         return CodeOceanApi(settings.code_ocean_domain, settings.code_ocean_token, min_version=min_version)
 
+    for words in settings_warnings(settings):
+        cure = "Unset it, unless `trackmapper probe --measure` says that less is enough."
+        yield warning("settle window", words, cure)
     try:
         yield from probe_code_ocean(api(settings.code_ocean_min_version), settings, with_version=api)
     except SettingsError as error:

@@ -65,7 +65,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """INPUTS or RESULT: an asset is not ready yet."""
+    """INPUTS or RESULT: the asset of this step is not ready yet."""
+
+    step: Step
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,10 @@ class Looked:
     """WATCH: the run's state."""
 
     status: RunStatus
+    named: tuple[str, ...] = ()
+    """Runs that were given the job's name just now."""
+    name_failed: bool = False
+    """A run could not be given it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +107,9 @@ class Followed:
     """Oldest first."""
     child: RunStatus | None = None
     """None while no conversion is known."""
+    named: tuple[str, ...] = ()
+    """As of `Looked`."""
+    name_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

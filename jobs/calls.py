@@ -50,6 +50,7 @@ _LOGS = frozenset({"output"})
 _GONE = "the platform has no such asset any more"
 _READY, _FAILED = "ready", frozenset({"failed", "error"})
 _SHARE_TRIES = 5
+_NAME_TRIES = 20
 _OLDEST = datetime.min.replace(tzinfo=UTC)
 Effect = InputAsset | RunRequest | CaptureRequest
 
@@ -206,19 +207,17 @@ def _claim(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord],
 
 def _watch(record: JobRecord, runner: Runner) -> Answer:
     run, known = record.ids.run or "", record.remote.child
-    if not record.remote.state:
-        _name(runner, run, run_name(record))
     monitor_or_run = runner.run_status(run)
     if record.route != MONITORED:
-        return Looked(monitor_or_run)
+        return Looked(monitor_or_run, *_name(record, runner, {run: run_name(record)}))
     # Asked for after the monitor: what one that has ended could still start is then in this list, or on its way.
     children = runner.find_children(run_key(record))
     child = known or next((child for child in children if child not in record.surplus), "")
     if not child:
-        return Followed(monitor_or_run, children)
-    if not known:
-        _name(runner, child, f"{run_name(record)} conversion")
-    return Followed(monitor_or_run, children, runner.run_status(child))
+        return Followed(monitor_or_run, children, None, *_name(record, runner, {run: run_name(record)}))
+    status = runner.run_status(child)
+    names = {run: run_name(record), child: f"{run_name(record)} conversion"}
+    return Followed(monitor_or_run, children, status, *_name(record, runner, names))
 
 
 def run_name(record: JobRecord) -> str:
@@ -226,11 +225,19 @@ def run_name(record: JobRecord) -> str:
     return f"job {int(record.id or 0)} {record.subject} {record.token}"
 
 
-def _name(runner: Runner, run_id: str, name: str) -> None:
-    try:
-        runner.name_run(run_id, name)
-    except Exception as error:  # noqa: BLE001 - a name is a help for people; no job fails or waits for it
-        _log.info("run %s was not named: %s", run_id, type(error).__name__)
+def _name(record: JobRecord, runner: Runner, names: dict[str, str]) -> tuple[tuple[str, ...], bool]:
+    """Name the runs that have no name of ours yet: which were named, and whether one could not be."""
+    named, failed = [], False
+    for run_id, name in names.items():
+        if run_id in record.named or record.name_tries >= _NAME_TRIES:
+            continue
+        try:
+            runner.name_run(run_id, name)
+            named.append(run_id)
+        except Exception as error:  # noqa: BLE001 - a name is a help for people; no job fails or waits for it
+            _log.info("run %s was not named: %s", run_id, type(error).__name__)
+            failed = True
+    return tuple(named), failed
 
 
 def _verify(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord], Launch]) -> Answer:
@@ -264,7 +271,7 @@ def _made_by(request: Effect, runner: Runner) -> tuple[str, ...]:
 
 
 def _readiness(assets: dict[Step, str | None], runner: Runner) -> Answer:
-    pending = False
+    pending: Pending | None = None
     for step, asset_id in assets.items():
         try:
             asset = runner.get_asset(asset_id or "")
@@ -272,8 +279,9 @@ def _readiness(assets: dict[Step, str | None], runner: Runner) -> Answer:
             return Broken(step, _GONE)
         if asset.state in _FAILED:
             return Broken(step, asset.failure_reason or f"the platform calls it {asset.state}")
-        pending = pending or asset.state != _READY
-    return Pending() if pending else Ready()
+        if asset.state != _READY:
+            pending = pending or Pending(step, asset.id)
+    return pending or Ready()
 
 
 def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:

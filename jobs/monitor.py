@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 import os
 import random
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,14 +14,17 @@ from dataclasses import dataclass
 
 from core.errors import JobError, StaleRecordError, StoreError
 from core.platforms.base import Runner
+from core.platforms.choice import settings_warnings
 from core.settings import Settings
 from jobs import calls, protocol
 from jobs.aftercare import check_up
 from jobs.announce import Announcements, Announcer
-from jobs.call_answers import Answer, NotReached, Throttled
+from jobs.call_answers import Answer, Made, NotReached, Throttled
 from jobs.clock import moment
+from jobs.known_runs import known_runs
 from jobs.launches import Launch, open_launch
 from jobs.leadership import WorkerStatus
+from jobs.log_keeper import LogKeeper
 from jobs.platform_health import BREAK_S, PlatformHealth
 from jobs.protocol import Kind, Policy
 from jobs.records import JobRecord, Moment, Phase
@@ -31,13 +34,13 @@ _log = logging.getLogger(__name__)
 _CALLS_A_PASS = 20
 """More than a whole job needs: a job that never comes to rest must not keep the others waiting."""
 _STATUS_S, _ERRORS_KEPT, _WRITES_TRIED = 15.0, 5, 5
+_WRITE_PAUSE_S = 0.5
 _FAULT_WAIT_S = 60.0
 _LOOKS_ON = frozenset({Kind.INPUTS, Kind.WATCH, Kind.RESULT})
 _YOUNG_S = 10.0
 """Assets are ready within seconds, runs within hours."""
 _LOG_BEFORE = frozenset({Kind.STOP, Kind.VERIFY})
 """Stopping may take a run away with its log; by its end a log is whole."""
-_LOG_CAP = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Monitor:
         draw: Gives numbers from 0 to 1, to spread looks and back-offs.
         policy: Patience; the platform's own when None.
         calling: Entered round every call on the platform, which may take long.
+        sleep: Waits before an effect that could not be written down is written down again.
     """
 
     def __init__(
@@ -78,11 +82,14 @@ class Monitor:
         draw: Callable[[], float] = random.random,
         policy: Policy | None = None,
         calling: Callable[[], AbstractContextManager[object]] = nullcontext,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.store, self.runner, self.settings = store, runner, settings
         self.owner = owner or uuid.uuid4().hex
         self.policy = policy or Policy(runner.settle, deadline_h=settings.long_run_hours)
-        self._now, self._draw, self._calling = now, draw, calling
+        self._now, self._draw, self._calling, self._sleep = now, draw, calling, sleep
+        runner.recall(known_runs(store, runner), now().at)
+        self._logs = LogKeeper(store, runner, calling)
         self._next_look: dict[str, tuple[int, float]] = {}
         self._set_aside: dict[str, float] = {}
         self.poll_s = settings.poll_seconds if poll_s is None else poll_s
@@ -109,6 +116,7 @@ class Monitor:
         for job_id in (self._next_look.keys() | self._set_aside.keys()) - alive:
             self._next_look.pop(job_id, None)
             self._set_aside.pop(job_id, None)
+            self._logs.forget(job_id)
         self._check_up(go_on)
         if self._announcements is not None:
             self._announcements.turn(self._now().at)
@@ -150,27 +158,33 @@ class Monitor:
                     self.store.put(protocol.withdraw(record))
                     return made
             if kind in _LOG_BEFORE:
-                record = self._keep_log(record)
+                kept = self._logs.keep(record, now, before_stop=kind is Kind.STOP)
+                if kept is None:
+                    self._next_look[record.id] = (record.rev, now.boot_s + _YOUNG_S)
+                    return made
+                record = kept
+            asked = self._now()
             with self._calling():
                 answer = calls.perform(kind, record, self.runner, self._open_launch)
             self._hear(kind, answer)
-            after = self._write(record, answer)
+            after = self._write(record, answer, asked)
             if kind is Kind.WATCH and after.has_ended:
-                after = self._keep_log(after)
+                after = self._logs.keep(after, self._now()) or after
             if kind in _LOOKS_ON and after.step is record.step:
                 self._next_look[record.id] = (after.rev, self._now().boot_s + self._pause_s(kind))
             record = after
         raise AssertionError("unreachable")
 
-    def _write(self, record: JobRecord, answer: Answer) -> JobRecord:
+    def _write(self, record: JobRecord, answer: Answer, asked: Moment) -> JobRecord:
         """Write down what an answer makes of a job.
 
         Somebody may have asked for a cancellation while the call was under way. The answer to an effect then
-        still belongs to the newer record, as long as that one has the same intent.
+        still belongs to the newer record, as long as that one has the same intent. An effect that was made and cannot
+        be written down is told on stderr, too: it costs money, and the queue does not know of it.
         """
         jitter = self._draw()
-        for _ in range(_WRITES_TRIED):
-            after = protocol.step(record, answer, self._now(), self.policy, jitter)
+        for tried in range(1, _WRITES_TRIED + 1):
+            after = protocol.step(record, answer, self._now(), self.policy, jitter, asked)
             if after is record:
                 return record
             try:
@@ -181,6 +195,16 @@ class Monitor:
                 if not same or record.phase is not Phase.INTENT:
                     raise
                 record = newer
+            except StoreError as error:
+                if not isinstance(answer, Made):
+                    raise
+                told = "it is looked for later" if tried == _WRITES_TRIED else "trying again"
+                place = (int(record.id), record.step.value, answer.id)
+                words = "job %d: the step %s made %s, and that could not be written down (%s); %s"
+                _log.error(words, *place, error, told)
+                if tried == _WRITES_TRIED:
+                    raise
+                self._sleep(_WRITE_PAUSE_S)
         raise StaleRecordError("the job keeps changing", where=f"job {record.id}", cure="It is looked at again.")
 
     def _open_launch(self, record: JobRecord) -> Launch:
@@ -190,21 +214,6 @@ class Monitor:
         """True until the next look is due; a record that somebody else has changed is looked at now."""
         rev, until_s = self._next_look.get(record.id, (record.rev, 0.0))
         return now.boot_s < self._set_aside.get(record.id, 0.0) or (rev == record.rev and now.boot_s < until_s)
-
-    def _keep_log(self, record: JobRecord) -> JobRecord:
-        """Keep the end of the run's log, once; a job goes on without."""
-        run = record.conversion_run or record.ids.run
-        if record.log_sha256 or not run:
-            return record
-        try:
-            with self._calling():
-                log = self.runner.read_log(run, _LOG_CAP)[-_LOG_CAP:]
-        except Exception as error:  # noqa: BLE001 - a log is a help for people; no job fails or waits for it
-            _log.info("job %s: its log was not kept: %s", record.id, type(error).__name__)
-            return record
-        if not log:
-            return record
-        return self.store.put(record.changed(log_sha256=hashlib.sha256(log).hexdigest()), blobs=(log,))
 
     def _pause_s(self, kind: Kind) -> float:
         # The same for old runs as for young ones: one listing of a platform serves all jobs.
@@ -260,7 +269,11 @@ class Monitor:
         paused = self.store.paused_by()
         waiting = f"paused by {paused}" if paused else ""
         waiting = self._health.banner(now) or waiting
-        errors = (*self._errors, *(f"{key}: {why}" for key, why in sorted(self.store.bad_rows.items())[:3]))
+        errors = (
+            *settings_warnings(self.settings),
+            *self._errors,
+            *(f"{key}: {why}" for key, why in sorted(self.store.bad_rows.items())[:3]),
+        )
         status = WorkerStatus(
             owner=self.owner,
             pid=os.getpid(),

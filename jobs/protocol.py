@@ -31,21 +31,23 @@ from jobs.call_answers import (
     Throttled,
     Unclear,
 )
+from jobs.moves import AFTER, ID_OF, WORDS, begin, cancelled_words, end, fail, reached
 from jobs.patience import NO_WAIT, is_due, look_again_s, wait
 from jobs.records import (
-    STATE_OF_STEP,
     JobRecord,
     JobState,
     Moment,
     Phase,
     Step,
 )
-from jobs.watched import Look, followed, run_words, seen_alone
+from jobs.watched import Look, followed, remote_of, run_words, seen_alone
 
 TWINS = "alarm: twins"
 """The event that says that more than one thing carries the token of one effect."""
 OVERDUE = "overdue"
-"""The event that says that a run has passed its deadline."""
+"""The event that says that a run has passed its deadline, or that an asset takes too long."""
+DRAFT_S = 1800.0
+"""How long an asset may be a draft before people are told."""
 
 
 class Kind(StrEnum):
@@ -78,24 +80,6 @@ _READY_CALL = {
     Step.CAPTURE_READY: Kind.RESULT,
     Step.COUNT: Kind.COUNT,
 }
-_AFTER = {
-    Step.MANIFEST_ASSET: Step.STATE_ASSET,
-    Step.STATE_ASSET: Step.INPUTS_READY,
-    Step.RUN: Step.WATCH,
-    Step.CAPTURE: Step.CAPTURE_READY,
-}
-_ID_OF = {
-    Step.MANIFEST_ASSET: "manifest_asset",
-    Step.STATE_ASSET: "state_asset",
-    Step.RUN: "run",
-    Step.CAPTURE: "result",
-}
-_WORDS = {
-    Step.MANIFEST_ASSET: "manifest asset",
-    Step.STATE_ASSET: "state asset",
-    Step.RUN: "run",
-    Step.CAPTURE: "result asset",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +103,7 @@ def next_call(record: JobRecord, now: Moment) -> Kind | None:
     """
     if record.has_ended or record.state is JobState.NEEDS_YOU or not is_due(record, now):
         return None
-    if record.phase is not Phase.READY or (record.look_first and record.step in _ID_OF):
+    if record.phase is not Phase.READY or (record.look_first and record.step in ID_OF):
         named = record.proposed_run and record.step is Step.RUN and record.cancel is None
         return Kind.BELONGS if named else Kind.LOOK
     # A restored job may have a run that it does not know of yet: it goes on to where that is looked for.
@@ -144,7 +128,7 @@ def take(record: JobRecord, owner: str, now: Moment) -> JobRecord:
     """The record in the hands of a worker that reads it back: what was left unanswered is in doubt, looked for anew."""
     taken = record.changed(owner=owner, clean_looks=0)
     if record.phase is Phase.INTENT:
-        words = f"the answer about the {_WORDS[record.step]} was not written down"
+        words = f"the answer about the {WORDS[record.step]} was not written down"
         # It may have slept on the intent and sent only then: nobody knows when, but not after now.
         doubted = taken.changed(phase=Phase.SETTLING, intent=now, due=None)
         return doubted.told(now.at, "in doubt", f"{words}; looking for it")
@@ -155,7 +139,9 @@ def take(record: JobRecord, owner: str, now: Moment) -> JobRecord:
 # --- what an answer makes of it ---------------------------------------------------------------
 
 
-def step(record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter: float = 0.5) -> JobRecord:
+def step(
+    record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter: float = 0.5, asked: Moment | None = None
+) -> JobRecord:
     """The job after an answer; the same object when nothing is to be written.
 
     Args:
@@ -164,69 +150,85 @@ def step(record: JobRecord, answer: Answer, now: Moment, policy: Policy, jitter:
         now: When the answer came.
         policy: Patience.
         jitter: 0 to 1, spreads the back-off of many jobs.
+        asked: When the call was made; `now` when None. A list says nothing of the time that it was on its way.
     """
+    asked = asked or now
     match answer:
         case NotReached():
             return _hold(record, answer, now, jitter)
         case Throttled():
             return _throttled(record, answer, now, jitter)
         case Stopped():
-            return _end(record, JobState.CANCELLED, _cancelled_words(record), now)
+            return end(record, JobState.CANCELLED, cancelled_words(record), now)
         case Accepted():
-            return _at(record, Step.MANIFEST_ASSET).told(now.at, "taken in hand by a worker")
+            return begin(record, Step.MANIFEST_ASSET).told(now.at, "taken in hand by a worker")
         case Refused(words) if record.step is Step.CLAIM:
-            return _end(record, JobState.REFUSED, words, now)
+            return end(record, JobState.REFUSED, words, now)
         case Refused(words):
-            return _fail(record, words, now)
+            return fail(record, words, now)
         case Made(made):
             return _adopt(record, (made,), now, policy)
         case Unclear(words):
             # The window begins when we gave up: the machine may have slept since the intent, and sent then.
             doubted = record.changed(phase=Phase.SETTLING, intent=now, clean_looks=0, tries=0, due=None)
-            told = f"the platform did not confirm the {_WORDS[record.step]} ({words}); looking for it"
+            told = f"the platform did not confirm the {WORDS[record.step]} ({words}); looking for it"
             return doubted.told(now.at, "in doubt", told)
         case Seen(ids):
-            return _settle(record, tuple(i for i in ids if i not in record.surplus), now, policy)
+            return _settle(record, tuple(i for i in ids if i not in record.surplus), now, asked, policy)
         case Pending():
-            return _reached(record)
+            return _pending(record, answer, now)
         case Ready(words):
             following = Step.RUN if record.step is Step.INPUTS_READY else Step.COUNT
-            return _at(record, following).told(now.at, "not shared", words) if words else _at(record, following)
+            return begin(record, following).told(now.at, "not shared", words) if words else begin(record, following)
         case Broken(broken_step, words):
             return _broken(record, broken_step, words, now)
         case Looked(status):
-            return _watched(record, seen_alone(status), now, policy)
+            named = _named(record, answer)
+            return _watched(named, seen_alone(record, status, asked, policy.settle), now, policy)
         case Followed():
-            return _watched(record, followed(record, answer, now, policy.settle), now, policy)
+            return _watched(_named(record, answer), followed(record, answer, asked, policy.settle), now, policy)
         case Judged(is_ours):
             return _judged(record, is_ours, now, policy)
         case Results(exist):
-            if exist:
-                return _capturing(record, now)
-            words = f"the conversion left no results: {run_words(record.remote)}"
-            return _fail(record.changed(step=Step.DONE), words, now)
+            return _capturing(record, now) if exist else _without_results(record, now, asked, policy)
         case Counted():
             return _counted(record, answer, now)
 
 
-def _at(record: JobRecord, step: Step) -> JobRecord:
-    """The job at the beginning of a step."""
-    state = JobState.CANCELLING if record.cancel else STATE_OF_STEP[step]
-    return record.changed(
-        **{"step": step, "state": state, "phase": Phase.READY, "intent": None, "clean_looks": 0, "reposts": 0},
-        **NO_WAIT,
-    )
-
-
 def _capturing(record: JobRecord, now: Moment) -> JobRecord:
     """Before the result is kept. Where a monitor may have kept it, or be about to, it is looked for as if we had."""
-    at = _at(record, Step.CAPTURE)
+    at = begin(record, Step.CAPTURE)
     return at.changed(phase=Phase.SETTLING, intent=now) if record.route == MONITORED else at
 
 
-def _reached(record: JobRecord) -> JobRecord:
-    """The same job; the words of an outage are taken away when the platform answers again."""
-    return record if not record.tries else record.changed(**NO_WAIT)
+def _pending(record: JobRecord, answer: Pending, now: Moment) -> JobRecord:
+    """An asset is not ready yet. After a while people are told; it is neither made anew nor given up by itself."""
+    after, since = reached(record), record.waits_since
+    if since is None or now.seconds_since(since) < 0:  # also after the clock was turned back over a restart
+        return after.changed(waits_since=now)
+    waited_s = now.seconds_since(since)
+    if record.overdue or waited_s < DRAFT_S:
+        return after
+    words = (
+        f"the {WORDS[answer.step]} {answer.id} is not ready after {waited_s / 60:.0f} min; a person must look at it on "
+        "the platform: wait, or cancel and launch again"
+    )
+    return after.changed(overdue=True, error=words).told(now.at, OVERDUE, words)
+
+
+def _without_results(record: JobRecord, now: Moment, asked: Moment, policy: Policy) -> JobRecord:
+    """The run shows nothing worth keeping. Of one that ended well that may be only a listing that lags behind."""
+    looks, since = record.clean_looks + 1, record.waits_since
+    waited_s = 0.0 if since is None else asked.seconds_since(since)
+    if since is None or waited_s < 0:
+        since, waited_s = asked, 0.0
+    needed, window_s = policy.settle.clean_looks, policy.settle.results_window_s
+    if record.remote.ended_well and window_s > 0 and (looks < needed or waited_s < window_s):
+        due = now.at + timedelta(seconds=look_again_s(looks))
+        return record.changed(**{**NO_WAIT, "due": due}, clean_looks=looks, waits_since=since)
+    told = f" in {looks} looks over {waited_s:.0f} s" if looks > 1 else ""
+    words = f"the conversion left no results{told}: {run_words(record.remote)}"
+    return fail(record.changed(step=Step.DONE), words, now)
 
 
 def _hold(record: JobRecord, answer: NotReached, now: Moment, jitter: float) -> JobRecord:
@@ -244,33 +246,12 @@ def _throttled(record: JobRecord, answer: Throttled, now: Moment, jitter: float)
     return held.told(now.at, "the platform asks for a pause", answer.words) if held.tries == 1 else held
 
 
-def _end(record: JobRecord, state: JobState, words: str, now: Moment) -> JobRecord:
-    ended = record.changed(state=state, phase=Phase.READY, ended=now.at, due=None, error=words)
-    return ended.changed(step=Step.DONE).told(now.at, state.value, words)
-
-
-def _cancelled_words(record: JobRecord) -> str:
-    words = f"cancelled by {record.cancel.by}" if record.cancel else "cancelled"
-    # Nobody has counted it, and it looks like any other result.
-    return f"{words}; the result asset {record.ids.result} is left, not counted" if record.ids.result else words
-
-
-def _fail(record: JobRecord, words: str, now: Moment) -> JobRecord:
-    """An end in which `step` still says what may be tried again; DONE when nothing may."""
-    if record.cancel is not None:
-        return _end(record, JobState.CANCELLED, _cancelled_words(record), now)
-    failed = record.changed(
-        state=JobState.FAILED, phase=Phase.READY, ended=now.at, due=None, tries=0, intent=None, error=words
-    )
-    return failed.told(now.at, "failed", words)
-
-
 def _adopt(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy) -> JobRecord:
     """The effect exists. Of several, the oldest is ours and the others are an alarm."""
     adopted, *twins = ids
-    name, words = _ID_OF[record.step], _WORDS[record.step]
+    name, words = ID_OF[record.step], WORDS[record.step]
     found = record.phase is Phase.SETTLING
-    after = _at(record, _AFTER[record.step]).changed(
+    after = begin(record, AFTER[record.step]).changed(
         ids=record.ids.model_copy(update={name: adopted}), surplus=(*record.surplus, *twins)
     )
     if record.step is Step.RUN:
@@ -293,16 +274,16 @@ def _judged(record: JobRecord, is_ours: bool, now: Moment, policy: Policy) -> Jo
     return back.told(now.at, "needs you", words)
 
 
-def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy) -> JobRecord:
-    """One look for a lost effect has been made."""
+def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, asked: Moment, policy: Policy) -> JobRecord:
+    """One look for a lost effect has been made: it shows what there was when it was asked for."""
     if ids:
         return _adopt(record.changed(phase=Phase.SETTLING), ids, now, policy)
     if record.throttled:
         # The failures in a row are kept, so that pauses grow while the platform goes on asking for them.
         return record.changed(phase=Phase.READY, throttled=False, intent=None, due=None, pause_s=0.0, error="")
-    looks, words = record.clean_looks + 1, _WORDS[record.step]
+    looks, words = record.clean_looks + 1, WORDS[record.step]
     is_run, window_s = record.step is Step.RUN, settle_window_s(record.step, policy.settle)
-    waited_s = now.seconds_since(record.intent) if record.intent else 0.0
+    waited_s = asked.seconds_since(record.intent) if record.intent else 0.0
     if waited_s < 0 or record.intent is None or record.phase is Phase.INTENT:
         # The clock was turned back over a restart of the machine: the window begins anew, or it would never end.
         # So it does where the answer could not be written down: between intent and sending we may have slept.
@@ -314,7 +295,7 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, policy: Policy
     if looks < policy.settle.clean_looks or waited_s < window_s:
         return looked
     if record.cancel is not None:
-        return _end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}; the {words} was never made", now)
+        return end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}; the {words} was never made", now)
     told = f"no {words} was found in {looks} looks over {waited_s:.0f} s"
     limit = policy.run_reposts if is_run else policy.asset_reposts
     if record.look_first and is_run and not policy.settle.starts_once:
@@ -344,18 +325,25 @@ def settle_window_s(step: Step, settle: SettlePolicy) -> float:
 
 
 def _broken(record: JobRecord, broken: Step, words: str, now: Moment) -> JobRecord:
-    name = _ID_OF[broken]
+    name = ID_OF[broken]
     lost = getattr(record.ids, name)
     back = record.changed(
         step=broken,
         ids=record.ids.model_copy(update={name: None}),
         surplus=(*record.surplus, lost) if lost else record.surplus,
     )
-    return _fail(back, f"the {_WORDS[broken]} failed: {words}", now)
+    return fail(back, f"the {WORDS[broken]} failed: {words}", now)
+
+
+def _named(record: JobRecord, answer: Looked | Followed) -> JobRecord:
+    """Which runs have got the job's name by now, and how often that did not work."""
+    if not (answer.named or answer.name_failed):
+        return record
+    return record.changed(named=(*record.named, *answer.named), name_tries=record.name_tries + int(answer.name_failed))
 
 
 def _watched(record: JobRecord, look: Look, now: Moment, policy: Policy) -> JobRecord:
-    after = _reached(record)
+    after = reached(record)
     twins = tuple(twin for twin in look.twins if twin not in record.surplus)
     if twins:
         after = after.changed(surplus=(*record.surplus, *twins)).told(now.at, TWINS, f"run: {', '.join(twins)}")
@@ -364,10 +352,10 @@ def _watched(record: JobRecord, look: Look, now: Moment, policy: Policy) -> JobR
     if look.remote.child != record.remote.child:
         after = after.told(now.at, "the monitor started the conversion", look.remote.child)
     if look.lost:
-        return _fail(after.changed(step=Step.DONE), look.lost, now)
+        return fail(after.changed(step=Step.DONE), look.lost, now)
     if look.has_ended:
         words = "; the monitor: ".join(filter(None, (run_words(look.remote), look.monitor_words)))
-        return _at(after, Step.VERIFY).changed(overdue=False).told(now.at, "run ended", words)
+        return begin(after, Step.VERIFY).told(now.at, "run ended", words)
     deadline = record.deadline or (_deadline(record, record.started, policy) if record.started else None)
     if deadline is None or record.overdue or now.at <= deadline:
         return after
@@ -384,12 +372,12 @@ def _counted(record: JobRecord, answer: Counted, now: Moment) -> JobRecord:
     share = f"{coverage.delivered} of {coverage.asked} tracks delivered"
     if coverage.asked != len(record.rows):
         words = f"the count is of {coverage.asked} rows, the launch was of {len(record.rows)}"
-        return _end(counted, JobState.INCOMPLETE, words, now)
+        return end(counted, JobState.INCOMPLETE, words, now)
     if coverage.delivered < coverage.asked:
-        return _end(counted, JobState.INCOMPLETE, share, now)
+        return end(counted, JobState.INCOMPLETE, share, now)
     # Files of a run that broke off may be cut short, so a full count alone does not make it green.
-    remote = record.remote if answer.other is None else seen_alone(answer.other).remote
+    remote = record.remote if answer.other is None else remote_of(answer.other)
     if not remote.ended_well:
         words = f"{share}, but the run did not end well: {run_words(remote)}"
-        return _end(counted, JobState.INCOMPLETE, words, now)
-    return _end(counted.told(now.at, "counted", share), JobState.SUCCEEDED, "", now)
+        return end(counted, JobState.INCOMPLETE, words, now)
+    return end(counted.told(now.at, "counted", share), JobState.SUCCEEDED, "", now)

@@ -155,7 +155,7 @@ class RemoteRun(Frozen):
     child: str = ""
     """On the monitored route, the id of the conversion that the monitor started; "" before it is found."""
     since: Moment | None = None
-    """On the monitored route, when the monitor was first seen to have ended."""
+    """When a run that should show was first missed: ours, or the conversion of a monitor that has ended."""
 
     @property
     def ended_well(self) -> bool:
@@ -233,6 +233,8 @@ class JobRecord(Frozen):
     """When the effect in doubt was about to be sent; once it is looked for, when it was surely not sent later."""
     clean_looks: int = 0
     """Looks that found no effect, since this owner began to look."""
+    waits_since: Moment | None = None
+    """When the present step first found that what it waits for is not there: an asset that is ready, results."""
     reposts: int = 0
     """How often the effect of the present step was sent again after nothing had been found."""
     tries: int = 0
@@ -250,7 +252,11 @@ class JobRecord(Frozen):
     deadline: AwareDatetime | None = None
     """When the run asks its people; a person may move it."""
     overdue: bool = False
-    """The deadline has passed, and nobody has answered yet."""
+    """A deadline has passed, the run's or that of an asset to get ready, and nobody has answered yet."""
+    named: tuple[str, ...] = ()
+    """Ids of runs that have got the job's name on the platform."""
+    name_tries: int = 0
+    """How often a run could not be given it."""
     log_sha256: str = ""
     """Of the run's log as kept in this queue; "" when none is kept."""
     report_sha256: str = ""

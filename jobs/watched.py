@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.platforms.base import RunState, RunStatus, SettlePolicy
 from jobs.call_answers import Followed
@@ -23,17 +23,26 @@ class Look:
     monitor_words: str = ""
     """How the monitor ended."""
     clean_looks: int = 0
-    """Looks that found an ended monitor and no conversion of it."""
+    """Looks in a row that missed what there should be."""
     lost: str = ""
     """Why the job cannot go on; "" when it can."""
 
 
-def seen_alone(status: RunStatus) -> Look:
-    """A look at a run that we started and that converts."""
-    return Look(_remote(status), not status.state.goes_on)
+def seen_alone(record: JobRecord, status: RunStatus, asked: Moment, settle: SettlePolicy) -> Look:
+    """A look at a run that we started and that converts.
+
+    Args:
+        record: As it was when the look was made.
+        status: What was seen.
+        asked: When it was asked for.
+        settle: How long a run that we know may not show.
+    """
+    if status.state is RunState.GONE:
+        return _unseen(record, status, asked, settle)
+    return Look(remote_of(status), not status.state.goes_on)
 
 
-def followed(record: JobRecord, answer: Followed, now: Moment, settle: SettlePolicy) -> Look:
+def followed(record: JobRecord, answer: Followed, asked: Moment, settle: SettlePolicy) -> Look:
     """A look at a monitor's run and the conversion that it started.
 
     The conversion's outcome counts. The job waits for both, because a monitor that goes on may still keep the
@@ -42,8 +51,8 @@ def followed(record: JobRecord, answer: Followed, now: Moment, settle: SettlePol
     Args:
         record: As it was when the look was made.
         answer: What was seen.
-        now: When.
-        settle: How long a conversion may take to show up after its monitor has ended.
+        asked: When it was asked for.
+        settle: How long a conversion may take to show up after its monitor has ended, and a known one may not show.
     """
     monitor, child = answer.monitor, answer.child
     monitor_goes = monitor.state.goes_on
@@ -51,28 +60,28 @@ def followed(record: JobRecord, answer: Followed, now: Moment, settle: SettlePol
         if monitor_goes:
             words = "the monitor has not started the conversion yet"
             return Look(RemoteRun(state=monitor.state.value, detail=words), has_ended=False)
-        return _none_started(record, monitor, now, settle)
+        return _none_started(record, monitor, asked, settle)
     twins = tuple(other for other in answer.children if other != child.id)
+    if not monitor_goes and child.state is RunState.GONE:
+        look = _unseen(record, child, asked, settle, child.id)
+        return replace(look, twins=twins, monitor_words=run_words(remote_of(monitor)) if look.has_ended else "")
     if not monitor_goes and not child.state.goes_on:
-        return Look(_remote(child, child.id), has_ended=True, twins=twins, monitor_words=run_words(_remote(monitor)))
+        ended = run_words(remote_of(monitor))
+        return Look(remote_of(child, child.id), has_ended=True, twins=twins, monitor_words=ended)
     if not monitor_goes:
         words = "the monitor ended; the conversion goes on"
     elif child.state.goes_on:
         words = f"the conversion is {child.state.value}" + (f": {child.detail}" if child.detail else "")
     else:
-        words = f"the conversion ended ({run_words(_remote(child))}); the monitor goes on"
+        words = f"the conversion ended ({run_words(remote_of(child))}); the monitor goes on"
     going = RemoteRun(state=RunState.RUNNING.value, detail=words[:_DETAIL_CAP], child=child.id)
     return Look(going, has_ended=False, twins=twins)
 
 
-def _none_started(record: JobRecord, monitor: RunStatus, now: Moment, settle: SettlePolicy) -> Look:
+def _none_started(record: JobRecord, monitor: RunStatus, asked: Moment, settle: SettlePolicy) -> Look:
     """The monitor has ended and no conversion of it is known: it may only not show yet."""
-    since = record.remote.since
-    waited_s = 0.0 if since is None else now.seconds_since(since)
-    if since is None or waited_s < 0:
-        since, waited_s = now, 0.0  # also after the clock was turned back over a restart: the window begins anew
-    looks = min(record.clean_looks + 1, max(settle.clean_looks, 1))
-    ended = f"the monitor ended ({run_words(_remote(monitor))})"
+    since, looks, waited_s = _missed(record, "", asked, settle)
+    ended = f"the monitor ended ({run_words(remote_of(monitor))})"
     lost = ""
     if looks >= settle.clean_looks and waited_s >= settle.run_window_s:
         lost = f"{ended} and no conversion of it was found in {waited_s:.0f} s; the log of the monitor's run says why"
@@ -81,12 +90,33 @@ def _none_started(record: JobRecord, monitor: RunStatus, now: Moment, settle: Se
     return Look(seen, has_ended=False, clean_looks=looks, lost=lost)
 
 
+def _unseen(record: JobRecord, status: RunStatus, asked: Moment, settle: SettlePolicy, child: str = "") -> Look:
+    """A run that we know does not show. It may go on, and cost, while lists and its own record lag behind."""
+    since, looks, waited_s = _missed(record, child, asked, settle)
+    if settle.lost_window_s <= 0 or (looks >= settle.clean_looks and waited_s >= settle.lost_window_s):
+        return Look(remote_of(status, child), has_ended=True)
+    detail = f"the platform does not show the run ({status.detail or status.state}); looking for it"
+    seen = RemoteRun(state=RunState.RUNNING.value, detail=detail[:_DETAIL_CAP], child=child, since=since)
+    return Look(seen, has_ended=False, clean_looks=looks)
+
+
+def _missed(record: JobRecord, child: str, asked: Moment, settle: SettlePolicy) -> tuple[Moment, int, float]:
+    """Since when something is missed, how many looks have missed it in a row, and the seconds between them."""
+    since = record.remote.since if record.remote.child == child else None
+    waited_s = 0.0 if since is None else asked.seconds_since(since)
+    looks = min((0 if since is None else record.clean_looks) + 1, max(settle.clean_looks, 1))
+    if since is None or waited_s < 0:
+        return asked, looks, 0.0  # also after the clock was turned back over a restart: the window begins anew
+    return since, looks, waited_s
+
+
 def run_words(remote: RemoteRun) -> str:
     """`failed, exit code 1: out of memory`."""
     code = "" if remote.exit_code is None else f", exit code {remote.exit_code}"
     return f"{remote.state}{code}" + (f": {remote.detail}" if remote.detail else "")
 
 
-def _remote(status: RunStatus, child: str = "") -> RemoteRun:
+def remote_of(status: RunStatus, child: str = "") -> RemoteRun:
+    """A run as the job keeps it."""
     detail = status.detail[:_DETAIL_CAP]
     return RemoteRun(state=status.state.value, exit_code=status.exit_code, detail=detail, child=child)

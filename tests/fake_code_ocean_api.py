@@ -259,13 +259,28 @@ class Api:
         return Answer(204)
 
     def list_results(self, call: Call) -> Answer:
-        return Answer(value=list_folder(_results(self.world.computation(call.ids[0])), call.told.get("path", "")))
+        run = self.world.computation(call.ids[0])
+        told = list_folder(self._results(run), call.told.get("path", ""))
+        if run.ended is not None and self.world.now() < run.ended + self.world.timing.results_lag_s:
+            told["items"] = [item for item in told["items"] if item["name"] == "output"]
+        return Answer(value=told)
 
     def result_urls(self, call: Call) -> Answer:
-        return Answer(value=self._urls(_results(self.world.computation(call.ids[0])), call.asked("path")))
+        return Answer(value=self._urls(self._results(self.world.computation(call.ids[0])), call.asked("path")))
 
     def result_download_url(self, call: Call) -> Answer:
         return Answer(value={"url": self.result_urls(call).value["download_url"]})
+
+    def _results(self, run: FakeComputation) -> Path:
+        """Where its results lie; of one that runs, only what it has printed so far."""
+        if run.results is not None:
+            return run.results
+        if run.state != "running":
+            raise Refusal(404, "the computation has no results")
+        live = self.storage.folder / "live" / run.id
+        live.mkdir(parents=True, exist_ok=True)
+        (live / "output").write_text("".join(f"{line}\n" for line in run.log))
+        return live
 
     def custom_metadata(self, call: Call) -> Answer:
         return Answer(value={"fields": [{"name": name, "type": "string"} for name in METADATA_FIELDS]})
@@ -278,12 +293,6 @@ class Api:
         self.downloads[signature] = file
         url = f"{self.url()}/_download/{quote(file.name)}?signature={signature}"
         return {"download_url": url, "view_url": f"{url}&view=1"}
-
-
-def _results(run: FakeComputation) -> Path:
-    if run.results is None:
-        raise Refusal(404, "the computation has no results")
-    return run.results
 
 
 def _check_metadata(told: object) -> None:

@@ -53,6 +53,7 @@ def start(world: World, storage: Storage, capture: Capture, told: Record, by: st
         outcome=world.next_outcome(capsule),
         by=by,
         visible=now + world.lag(world.timing.listing_lag_s),
+        found=now + world.lag(world.timing.get_lag_s),
     )
     world.computations[made.id] = made
     for asset, _ in mounts:
@@ -148,6 +149,7 @@ class _Life:
             return
         made = self.made
         made.state, made.started = "running", self.world.now()
+        made.log.append(f"{made.capsule.name} has started")
         if made.outcome.kind == "hang":
             return
         if made.capsule.kind == "monitor":

@@ -46,6 +46,10 @@ class Timing:
     """Between two looks of a monitor at its child."""
     listing_lag_s: float = 0.0
     """A new computation is missing from its capsule's list this long."""
+    get_lag_s: float = 0.0
+    """A new computation is not known by its own id this long."""
+    results_lag_s: float = 0.0
+    """The results of a computation that has ended show only its output this long."""
     search_lag_s: float = 0.0
     """A new asset is not found by search this long."""
     jitter: float = 0.0
@@ -208,6 +212,8 @@ class FakeComputation:
     """"client", or the id of the monitor's computation."""
     visible: float = 0
     """Its capsule's list has it from this moment on."""
+    found: float = 0
+    """It is known by its own id from this moment on."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -357,7 +363,8 @@ class World:
         return found
 
     def computation(self, ident: str) -> FakeComputation:
-        if ident not in self.computations:
+        """Raises a Refusal also for one that is not known by its id yet."""
+        if ident not in self.computations or self.computations[ident].found > self.now():
             raise Refusal(404, "computation not found")
         return self.computations[ident]
 

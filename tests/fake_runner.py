@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import inf
 
 from core.errors import (
@@ -26,6 +26,7 @@ from core.platforms.base import (
     CaptureRequest,
     Entry,
     InputAsset,
+    KnownRun,
     Mount,
     RunKey,
     RunRequest,
@@ -259,6 +260,9 @@ class FakeRunner:
         self._ask()
         self.sharing()
         self.shared.add(asset.id)
+
+    def recall(self, runs: Sequence[KnownRun], now: datetime) -> None:
+        self.recalled = tuple(runs)
 
     def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         wanted, here = f"{converter} {version}", f"{self.converter} {self.converter_version}"

@@ -38,7 +38,7 @@ from tests.simulated_replies import CLEAN, REPLIES, Fate, fresh_record, quick, s
 EFFECTS = (Step.MANIFEST_ASSET, Step.STATE_ASSET, Step.RUN, Step.CAPTURE)
 COSTLY = (Step.RUN, Step.CAPTURE)
 """Effects that must not exist twice. A second input asset holds the same bytes and no run uses it: only surplus."""
-POLICY = Policy(SettlePolicy(asset_window_s=600.0, run_window_s=2100.0, clean_looks=3))
+POLICY = Policy(SettlePolicy(600.0, 2100.0, 3, lost_window_s=2100.0, results_window_s=600.0))
 MINUTE_S, HOUR_S = 60.0, 3600.0
 PATIENCE_S = 30 * 24 * HOUR_S
 _CALLS_A_PASS = 20
@@ -75,7 +75,7 @@ class Rules:
     next_call: Callable[[JobRecord, Moment], Kind | None] = protocol.next_call
     intend: Callable[[JobRecord, Moment], JobRecord] = protocol.intend
     take: Callable[[JobRecord, str, Moment], JobRecord] = protocol.take
-    step: Callable[[JobRecord, Answer, Moment, Policy, float], JobRecord] = protocol.step
+    step: Callable[[JobRecord, Answer, Moment, Policy, float, Moment], JobRecord] = protocol.step
     policy: Policy = POLICY
     posts: int = 1
     """How often the client sends one POST until it is confirmed; 1: no retries."""
@@ -112,6 +112,14 @@ class Script:
     def look_fails(self) -> bool:
         """Whether the next look cannot be read."""
         return False
+
+    def look_takes_s(self) -> float:
+        """How long the answer to a look is on its way: it shows what there was when it was asked for."""
+        return 0.2
+
+    def results_lag_s(self) -> float:
+        """How long the results of a run that has ended do not show."""
+        return 0.0
 
     def jitter(self) -> float:
         return 0.5
@@ -220,6 +228,7 @@ class World:
             kind = rules.next_call(record, now)
             if kind is None:
                 return
+            asked = now
             if kind is Kind.MAKE:
                 self.crash_at("before intent")
                 record = self.put(rules.intend(record, now))
@@ -232,18 +241,18 @@ class World:
             self.crash_at(before)
             if kind is Kind.MAKE and self.script.write_fails():
                 return  # a full disk: the worker lives on, and meets its own intent
-            after = self.write(record, answer)
+            after = self.write(record, answer, asked)
             self.crash_at(after_it)
             if kind in (Kind.INPUTS, Kind.WATCH, Kind.RESULT) and after.step is record.step:
                 self.looked_rev, self.looks_again_s = after.rev, self.s + _POLL_S
             record = after
         raise AssertionError("the job does not come to rest")
 
-    def write(self, record: JobRecord, answer: Answer) -> JobRecord:
+    def write(self, record: JobRecord, answer: Answer, asked: Moment) -> JobRecord:
         """Write down what an answer makes of the job; an effect's answer belongs to whoever has its intent."""
         jitter = self.script.jitter()
         while True:
-            after = self.rules.step(record, answer, self.now(), self.rules.policy, jitter)
+            after = self.rules.step(record, answer, self.now(), self.rules.policy, jitter, asked)
             if after is record:
                 return record
             try:
@@ -282,9 +291,12 @@ class World:
         if kind is Kind.CLAIM:
             return Refused("another converter") if self.script.refused else Accepted()
         self.crash_at("before look" if kind is Kind.LOOK else "before call")
-        self.pass_time(0.2)
-        if self.script.look_fails():
-            return NotReached("no answer", is_outage=True)
+        answer = NotReached("no answer", is_outage=True) if self.script.look_fails() else self.answer(kind, record)
+        self.pass_time(self.script.look_takes_s() if kind in (Kind.LOOK, Kind.WATCH) else 0.2)
+        return answer
+
+    def answer(self, kind: Kind, record: JobRecord) -> Answer:
+        """What there is when it is asked for."""
         match kind:
             case Kind.LOOK:
                 return Seen(self.seen(record.step))
@@ -293,7 +305,7 @@ class World:
             case Kind.WATCH:
                 return Looked(self.run_status(record.ids.run))
             case Kind.VERIFY:
-                return Results(self.script.has_results)
+                return Results(self.script.has_results and self.s >= self.ended_s(record) + self.script.results_lag_s())
             case Kind.RESULT:
                 return Ready()
             case Kind.COUNT:
@@ -317,13 +329,19 @@ class World:
             self.script.broken_asset, state.failed = False, True
         if state.failed:
             return Broken(Step.STATE_ASSET, "it failed")
-        return Ready() if self.s >= max(manifest.made_s, state.made_s) + 20.0 else Pending()
+        return Ready() if self.s >= max(manifest.made_s, state.made_s) + 20.0 else Pending(Step.STATE_ASSET, state.id)
 
     def run_status(self, run_id: str | None) -> RunStatus:
         [run] = [thing for thing in self.things if thing.id == run_id]
+        if self.s < run.shown_s:  # its own record lags as its list does
+            return RunStatus(run.id, RunState.GONE)
         if run.stopped:
             return RunStatus(run.id, RunState.STOPPED)
         return _RUNNING if self.s < run.made_s + self.script.run_s else _FINISHED
+
+    def ended_s(self, record: JobRecord) -> float:
+        """When the job's run ended."""
+        return next(thing.made_s for thing in self.things if thing.id == record.ids.run) + self.script.run_s
 
     def going_on(self) -> list[str]:
         """Runs that go on although their job was cancelled before they ended."""
@@ -337,6 +355,8 @@ class World:
     def stop(self, record: JobRecord) -> Answer:
         if record.step in (Step.RUN, Step.WATCH):
             found = {record.ids.run, *self.seen(Step.RUN)}
+            if any(thing.id in found and thing.shown_s > self.s for thing in self.things):
+                return NotReached("the run does not show yet")
             for thing in self.things:
                 thing.stopped = thing.stopped or thing.id in found
         return Stopped()

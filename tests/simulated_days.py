@@ -48,6 +48,7 @@ class RandomScript(Script):
         self.broken_asset = draw.random() < 0.005
         self.cancel_s = draw.uniform(0, 2 * HOUR_S) if draw.random() < 0.05 else inf
         self.decisions = 0
+        self.lags_s = draw.uniform(0, LAG_S) if draw.random() < 0.05 else 0.0
 
     def crash(self, world: World, point: str) -> bool:
         return self._draw() < (CRASH if point in _AT_EFFECTS else CRASH_ELSEWHERE)
@@ -73,6 +74,12 @@ class RandomScript(Script):
 
     def look_fails(self) -> bool:
         return self._draw() < LOOK_FAILS
+
+    def look_takes_s(self) -> float:
+        return self.random.uniform(1.0, 2 * MINUTE_S) if self._draw() < 0.05 else 0.2
+
+    def results_lag_s(self) -> float:
+        return self.lags_s
 
     def jitter(self) -> float:
         return self._draw()
@@ -160,9 +167,12 @@ class Plan:
 
 
 class PathScript(Script):
-    """Such a day, on which every moment at which the worker may die is kept."""
+    """Such a day, on which every moment at which the worker may die is kept, and results show late."""
 
     run_s = 30.0
+
+    def results_lag_s(self) -> float:
+        return 4.5 * MINUTE_S
 
     def __init__(self, plan: Plan, posts: int = 0, everywhere: bool = False, keeps: bool = True) -> None:
         self.plan, self.posts, self.everywhere, self.keeps = plan, posts, everywhere, keeps

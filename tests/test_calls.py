@@ -14,7 +14,7 @@ from jobs.call_answers import Accepted, Counted, Looked, NotReached, Pending, Re
 from jobs.calls import perform
 from jobs.launches import Launch, launch_to_json, open_launch, plan_from_json, plan_to_json
 from jobs.protocol import Kind
-from jobs.records import Cancellation, RemoteIds, RemoteRun, Step
+from jobs.records import Cancellation, RemoteIds, Step
 from tests.fake_runner import Clock, FakeRunner, Thing, a_launch
 from tests.job_records import START, a_plan, a_record
 from tests.memory_store import MemoryStore
@@ -107,22 +107,23 @@ def test_a_name_that_cannot_be_given_changes_nothing(error):
     runner = FakeRunner(Clock())
     run_id = runner.start_run(a_launch("t").run(RemoteIds(manifest_asset="m", state_asset="s")))
     record = a_record(token="t", id="000000000012", step=Step.WATCH, ids=RemoteIds(run=run_id))
-    first = perform(Kind.WATCH, record, runner, lambda _: a_launch("t"))
+    status = RunStatus(run_id, RunState.RUNNING)
+    assert perform(Kind.WATCH, record, runner, lambda _: a_launch("t")) == Looked(status, (run_id,))
     assert runner.names == {run_id: "job 12 700001 t"}
     runner.name_run = refuse(error)
-    assert (
-        perform(Kind.WATCH, record, runner, lambda _: a_launch("t"))
-        == first
-        == Looked(RunStatus(run_id, RunState.RUNNING))
-    )
+    assert perform(Kind.WATCH, record, runner, lambda _: a_launch("t")) == Looked(status, (), name_failed=True)
 
 
-def test_a_run_is_named_at_its_first_look_only():
+@pytest.mark.parametrize(
+    ("known", "named"), [({"named": ("run-0",)}, 0), ({"name_tries": 20}, 0), ({"name_tries": 19}, 1)]
+)
+def test_a_run_is_named_once_and_tried_often_not_for_ever(known, named):
     runner = FakeRunner(Clock())
     run_id = runner.start_run(a_launch("t").run(RemoteIds(manifest_asset="m", state_asset="s")))
-    record = a_record(token="t", step=Step.WATCH, ids=RemoteIds(run=run_id), remote=RemoteRun(state="running"))
+    assert run_id == "run-0"
+    record = a_record(token="t", id="000000000012", step=Step.WATCH, ids=RemoteIds(run=run_id), **known)
     perform(Kind.WATCH, record, runner, lambda _: a_launch("t"))
-    assert runner.names == {}
+    assert len(runner.names) == named
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_a_result_that_is_not_ready_is_not_shared():
     runner, launch = FakeRunner(Clock()), a_launch("t")
     record = run_to_the_end(runner, a_record(token="t"), launch)
     runner.asset_state = "draft"
-    assert perform(Kind.RESULT, record, runner, lambda _: launch) == Pending()
+    assert perform(Kind.RESULT, record, runner, lambda _: launch) == Pending(Step.CAPTURE, record.ids.result)
     assert runner.shared == set()
 
 

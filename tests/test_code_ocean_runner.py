@@ -240,15 +240,20 @@ def test_a_list_that_is_not_whole_is_not_believed(jobs, fault):
         jobs.runner.find_runs(RunKey("tokenofjob000001"))
 
 
-def test_a_run_that_was_just_started_and_is_not_shown_is_not_gone(jobs):
+def test_a_run_that_was_just_started_and_is_not_shown_can_be_neither_named_nor_stopped(jobs):
     jobs.fake.timing.run_s = 1e6
     record = jobs.until(jobs.launch(), JobState.RUNNING)
     run = jobs.fake.world.computations.pop(record.ids.run)
     jobs.clock.s += 60
-    with pytest.raises(UnavailableError):
-        jobs.runner.run_status(run.id)
+    for _ in range(2):
+        assert jobs.runner.run_status(run.id).state is RunState.GONE
+        for call in (jobs.runner.stop_run, lambda run_id: jobs.runner.name_run(run_id, "name")):
+            with pytest.raises(PlatformError, match="does not show"):
+                call(run.id)
+        jobs.restart()
     jobs.clock.s += 36 * 60
-    assert jobs.runner.run_status(run.id).state is RunState.GONE
+    jobs.runner.name_run(run.id, "name")
+    jobs.runner.stop_run(run.id)
 
 
 # --- what is refused before anything is sent --------------------------------------------------------

@@ -27,7 +27,10 @@ class Bench:
         self.monitor = self.start()
 
     def start(self) -> Monitor:
-        return Monitor(self.store, self.runner, SETTINGS, now=self.clock, draw=lambda: 0.5)
+        return Monitor(self.store, self.runner, SETTINGS, now=self.clock, draw=lambda: 0.5, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.clock.s += seconds
 
     def launch(self, digest: str = "d1") -> str:
         plan = a_plan(digest)
@@ -91,10 +94,10 @@ def test_an_unexpected_fault_in_the_protocol_is_kept_inside_its_job(bench, monke
     bad, good = bench.launch("d1"), bench.launch("d2")
     right = bench.monitor._write
 
-    def broken(record, answer):
+    def broken(record, answer, asked):
         if record.id == bad:
             raise RuntimeError("cannot happen")
-        return right(record, answer)
+        return right(record, answer, asked)
 
     monkeypatch.setattr(bench.monitor, "_write", broken)
     bench.until(good, JobState.SUCCEEDED)
@@ -104,22 +107,42 @@ def test_an_unexpected_fault_in_the_protocol_is_kept_inside_its_job(bench, monke
     assert bench.runner.count("run", bench.store.get(bad).token) == 1
 
 
-def test_a_busy_store_is_told_and_the_effect_is_found_again(bench, monkeypatch):
-    job_id = bench.launch()
-    right, failures = bench.store.put, [0]
+def fill_the_disk(bench, monkeypatch, writes):
+    """So many writes of a run's id fail."""
+    right, left = bench.store.put, [writes]
 
     def busy_after_run(record, blobs=()):
-        if record.ids.run and not failures[0]:
-            failures[0] = 1
+        if record.ids.run and left[0]:
+            left[0] -= 1
             raise StoreBusyError("the disk is full")
         return right(record, blobs)
 
     monkeypatch.setattr(bench.store, "put", busy_after_run)
+
+
+def test_a_busy_store_is_told_and_the_effect_is_found_again(bench, monkeypatch, caplog):
+    job_id = bench.launch()
+    fill_the_disk(bench, monkeypatch, 5)
     with pytest.raises(StoreBusyError):
         bench.monitor.run_pass()
-    assert bench.store.get(job_id).phase is Phase.INTENT
+    record = bench.store.get(job_id)
+    assert record.phase is Phase.INTENT
+    told = [line.getMessage() for line in caplog.records if line.levelname == "ERROR"]
+    assert len(told) == 5
+    assert all("job 1: the step run made run-2" in line and "the disk is full" in line for line in told)
+    assert "it is looked for later" in told[-1]
+    assert record.token not in caplog.text
     bench.until(job_id, JobState.SUCCEEDED)
-    assert bench.runner.count("run", bench.store.get(job_id).token) == 1
+    assert bench.runner.count("run", record.token) == 1
+
+
+def test_an_effect_is_written_down_again_when_the_disk_was_full_for_a_moment(bench, monkeypatch):
+    job_id = bench.launch()
+    fill_the_disk(bench, monkeypatch, 4)
+    bench.monitor.run_pass()
+    record = bench.store.get(job_id)
+    assert (record.ids.run, record.state) == ("run-2", JobState.RUNNING)
+    assert "in doubt" not in [event.what for event in record.events]
 
 
 def test_a_new_worker_looks_before_it_sends(bench):
@@ -393,6 +416,63 @@ def test_the_log_is_kept_before_a_cancellation_takes_the_run_away(bench, fault):
     log = bench.store.kept_log(record)
     assert log == b"" if fault is not None else log.endswith(b"xthe end of run-2")
     assert len(log) == (0 if fault is not None else 256 * 1024)
+    said = [event.detail for event in record.events if event.what == "no log could be kept"]
+    assert said == ([] if fault is None else ["the run run-2: it could not be read"])
+
+
+@pytest.mark.parametrize(("failures", "kept"), [(2, b"the end of run-2"), (3, b"")])
+def test_a_log_that_cannot_be_read_is_asked_for_a_few_times_before_its_run_is_stopped(bench, failures, kept):
+    job_id = bench.launch()
+    bench.runner.log, bench.runner.run_s, left = b"the end of ", 1e9, [failures]
+    bench.until(job_id, JobState.RUNNING)
+    right = bench.runner.read_log
+
+    def read_log(run_id, limit):
+        assert not bench.runner.stopped
+        if left[0]:
+            left[0] -= 1
+            raise PlatformError("rubbish")
+        return right(run_id, limit)
+
+    bench.runner.read_log = read_log
+    submission.cancel(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.CANCELLED, seconds=60.0)
+    assert bench.store.kept_log(bench.store.get(job_id)) == kept
+
+
+def test_a_run_without_a_log_is_stopped_at_once_and_the_job_says_so(bench):
+    job_id = bench.launch()
+    bench.runner.run_s = 1e9
+    bench.until(job_id, JobState.RUNNING)
+    submission.cancel(bench.store, job_id, "ben", START)
+    bench.until(job_id, JobState.CANCELLED, seconds=3.0)
+    [said] = [event for event in bench.store.get(job_id).events if event.what == "no log could be kept"]
+    assert said.detail == "the run run-2: the platform has none yet"
+
+
+@pytest.mark.parametrize("state", [JobState.PREPARING, JobState.CAPTURING])
+def test_an_asset_that_does_not_get_ready_asks_its_people_once_and_goes_on_when_it_does(bench, state):
+    job_id = bench.launch()
+    if state is JobState.CAPTURING:
+        bench.until(job_id, JobState.RUNNING)
+    bench.runner.asset_state = "draft"
+    bench.until(job_id, state)
+    for _ in range(29):
+        bench.monitor.run_pass()
+        bench.clock.s += 60.0
+    assert not bench.store.get(job_id).overdue
+    for _ in range(10):
+        bench.monitor.run_pass()
+        bench.clock.s += 60.0
+    record, what = bench.store.get(job_id), "manifest asset" if state is JobState.PREPARING else "result asset"
+    assert (record.state, record.overdue) == (state, True)
+    assert f"the {what}" in record.error
+    assert "30 min" in record.error
+    notices = [notice for notice in bench.store.notices(0) if notice.state == "overdue"]
+    assert [notice.words for notice in notices] == [record.error]
+    bench.runner.asset_state = "ready"
+    bench.until(job_id, JobState.SUCCEEDED)
+    assert not bench.store.get(job_id).overdue
 
 
 @pytest.mark.parametrize("age_s", [0.0, 50_000.0])

@@ -44,7 +44,12 @@ def test_the_monitor_keeps_the_result_and_the_job_counts_it():
         "run-2": f"job 1 700001 {job.token}",
         "child-run-2-0": f"job 1 700001 {job.token} conversion",
     }
-    assert trial.store.logs[job.log_sha256] == b"the log of child-run-2-0"
+    assert trial.store.logs[job.log_sha256].split(b"\n") == [
+        b"--- log of the monitor's run run-2 ---",
+        b"the log of run-2",
+        b"--- log of the conversion child-run-2-0 ---",
+        b"the log of child-run-2-0",
+    ]
 
 
 @pytest.mark.parametrize("dies_s", [4.0, 8.0, 14.0])

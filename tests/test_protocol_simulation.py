@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import random
 import time
+from dataclasses import replace
 
 import pytest
 
 from core.errors import StoreBusyError
+from jobs import protocol
 from jobs.records import JobState, Phase, Step
-from tests.protocol_simulation import COSTLY, HOUR_S, MINUTE_S, World
+from tests.protocol_simulation import COSTLY, HOUR_S, MINUTE_S, RULES, World
 from tests.simulated_days import WRONG, PathScript, Plan, every_path, random_days
 from tests.simulated_replies import Fate
 from tests.trial import Trial
@@ -57,6 +59,40 @@ def test_a_worker_that_slept_sent_and_died_is_followed_by_one_that_waits(step):
     world.run()
     assert made(world, step) == 1
     assert world.record.state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("step", COSTLY)
+def test_a_list_that_is_long_on_its_way_says_nothing_of_that_time(step):
+    """The effect shows while the answer is on its way that would be the last look of the window."""
+
+    plan = Plan(step, (Fate("time-out", True, late_s=34.9 * MINUTE_S),))
+
+    def doubled(rules):
+        number = 0
+        for seconds in range(60, 120, 6):
+            script = PathScript(plan, keeps=False)
+            script.look_takes_s = lambda seconds=seconds: float(seconds)
+            world = World(script, rules)
+            world.run()
+            assert world.record.state is JobState.SUCCEEDED
+            number += made(world, step) > 1
+        return number
+
+    assert doubled(RULES) == 0
+    measured_at_the_answer = replace(RULES, step=lambda *given: protocol.step(*given[:-1]))
+    assert doubled(measured_at_the_answer) > 0, "the control"
+
+
+def test_a_run_whose_own_record_lags_is_not_given_up_whoever_dies():
+    """Confirmed, and then it shows nowhere for minutes; the worker dies at each look."""
+    script = PathScript(Plan(Step.RUN, (Fate(lag_s=30 * MINUTE_S),)), everywhere=True)
+    World(script).run()
+    dead = [world for (step, _, _), world in script.moments.items() if step is Step.WATCH]
+    assert dead
+    for world in dead:
+        world.run()
+        assert world.record.state is JobState.SUCCEEDED
+        assert made(world, Step.RUN) == 1
 
 
 def test_a_full_disk_and_a_failed_look_do_not_send_twice():

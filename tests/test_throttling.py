@@ -89,7 +89,7 @@ def test_a_read_waits_as_long_as_it_was_asked_to(pause_s):
     assert is_due(held, Clock(pause_s)())
     # Further ahead than was asked: the clock was turned back.
     assert is_due(held, Clock(-60.0)())
-    assert step(held, Pending(), Clock(pause_s)(), POLICY).pause_s == 0.0
+    assert step(held, Pending(Step.STATE_ASSET, "a"), Clock(pause_s)(), POLICY).pause_s == 0.0
 
 
 def test_a_refusal_holds_every_job_behind_one_banner_and_fails_none():
@@ -123,7 +123,7 @@ def test_the_health_says_since_when_and_gets_well():
     clock.s = 61.0
     assert not health.is_closed(clock())
     assert health.banner(clock()) == ""
-    health.heard(Pending(), clock())
+    health.heard(Pending(Step.STATE_ASSET, "a"), clock())
     assert (health.kind, health.since, health.words) == (HealthKind.OK, None, "")
     health.heard(NotReached("rubbish"), clock())
     assert health.kind is HealthKind.OK

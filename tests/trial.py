@@ -32,7 +32,7 @@ class Trial:
         self.crashes, self.tick_s = 0, 5.0
 
     def start(self) -> Monitor:
-        return Monitor(self.store, self.runner, SETTINGS, now=self.clock, draw=self.random.random)
+        return Monitor(self.store, self.runner, SETTINGS, now=self.clock, draw=self.random.random, sleep=lambda _: None)
 
     def run(self) -> None:
         """Let time pass until every job has ended or asks."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -247,6 +248,19 @@ class RunKey:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownRun:
+    """A run that the queue knows of, told to a runner that has just begun."""
+
+    id: str
+    key: RunKey
+    started: datetime
+    is_child: bool = False
+    """A monitor started it."""
+    should_show: bool = True
+    """False when it was stopped, or is gone: a list without it may be whole all the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class SettlePolicy:
     """How long a lost effect may take to show up here, and how often to look before concluding that there is none."""
 
@@ -257,6 +271,10 @@ class SettlePolicy:
     """The platform itself makes at most one run of a token: sending a start again can double nothing."""
     capture_window_s: float | None = None
     """Of a captured result, which like a run must not exist twice; None: as long as a run's."""
+    lost_window_s: float = 0.0
+    """How long a run that we know may not show before it counts as gone; 0: the platform knows at once."""
+    results_window_s: float = 0.0
+    """How long the results of a run that ended well may not show; 0: they show with its end."""
 
 
 class Runner(Protocol):
@@ -271,6 +289,9 @@ class Runner(Protocol):
     settle: SettlePolicy
     converter: str
     """Name of the conversion it runs, e.g. "image-space", or the capsule's id."""
+
+    def recall(self, runs: Sequence[KnownRun], now: datetime) -> None:
+        """Hear of the runs that were known before this runner began. Asks nothing of the platform."""
 
     def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         """Why this worker cannot run such a job, for people; "" when it can. Asks nothing of the platform."""
@@ -301,7 +322,11 @@ class Runner(Protocol):
         """Whether a run that a person names was started for this job. Raises PlatformError."""
 
     def name_run(self, run_id: str, name: str) -> None:
-        """Give a run a name that people recognise. Repeating it is fine; a run that is gone is, too."""
+        """Give a run a name that people recognise. Repeating it is fine; a run that is gone is, too.
+
+        Raises:
+            PlatformError: it is not known to have it.
+        """
 
     def share(self, asset: Asset) -> None:
         """Let others see a captured result, as the settings say. Repeating it is fine. Raises PlatformError."""

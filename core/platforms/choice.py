@@ -52,3 +52,19 @@ def make_runner(settings: Settings) -> Runner:
 def poll_seconds(settings: Settings) -> float:
     """Seconds between two looks at a run."""
     return settings.code_ocean_poll_seconds if is_code_ocean(settings) else settings.poll_seconds
+
+
+def settings_warnings(settings: Settings) -> tuple[str, ...]:
+    """What these settings make unsafe, in words; () when nothing."""
+    if not is_code_ocean(settings):
+        return ()
+    found = []
+    for name, risk in (
+        ("run_settle_minutes", "a run whose start was not confirmed may be started, and paid, twice"),
+        ("asset_settle_minutes", "an input whose answer was lost may be made twice"),
+    ):
+        safe, told = Settings.model_fields[name].default, getattr(settings, name)
+        if told < safe:
+            variable = f"TRACKMAPPER_{name.upper()}"
+            found.append(f"{variable} is {told:g}, less than the safe {safe:g}: {risk}")
+    return tuple(found)

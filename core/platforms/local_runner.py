@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from core.platforms.base import (
     CaptureRequest,
     Entry,
     InputAsset,
+    KnownRun,
     RunKey,
     RunRequest,
     RunState,
@@ -73,6 +74,9 @@ class LocalRunner:
     def platform_id(self) -> str:
         """Which library it works in."""
         return self._library.platform_id
+
+    def recall(self, runs: Sequence[KnownRun], now: datetime) -> None:
+        """Does nothing: every run has its folder."""
 
     def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         """Why a job is not for this worker; "" when it is."""

@@ -13,7 +13,8 @@ Code Ocean lists all runs of a capsule at once, without filter or paging. Two qu
   lists. It is at most two seconds old then, against a window of many minutes.
 - It is whole: a JSON list of records that each have an id and a time.
 - It shows the newest run that we know of this capsule; a stale or truncated list would not. When that run is gone by
-  a single look, because somebody deleted it, the one before it is asked after.
+  a single look, because somebody deleted it, the one before it is asked after. A worker that has just begun is told of
+  the runs that the queue knows.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from core.errors import NotFoundError, PlatformError, UnavailableError
-from core.platforms.base import RunKey
+from core.platforms.base import KnownRun, RunKey
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.records import Computation, computation_of
 
@@ -129,6 +130,12 @@ class RunListings:
         if run is not None:
             self._started_s[run.id] = self._now()
             self._note(capsule, run if run.created else replace(run, created=_FUTURE))
+
+    def recall(self, capsule: str, run: KnownRun, age_s: float) -> None:
+        """A run of a capsule was known before this began, and was started so many seconds ago."""
+        self._started_s.setdefault(run.id, self._now() - max(age_s, 0.0))
+        if run.should_show:
+            self._note(capsule, Computation(run.id, "", run.started, "unknown"))
 
     def note_deleted(self, run_id: str) -> None:
         """A run is gone: no list is expected to show it, and none is believed that does."""

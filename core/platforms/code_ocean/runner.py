@@ -6,10 +6,10 @@ it in doubt, to be looked for by the job's token or by the asset that was made f
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +23,7 @@ from core.platforms.base import (
     CaptureRequest,
     Entry,
     InputAsset,
+    KnownRun,
     RunKey,
     RunRequest,
     RunState,
@@ -32,6 +33,7 @@ from core.platforms.base import (
 from core.platforms.code_ocean.api import Budget, CodeOceanApi
 from core.platforms.code_ocean.asset_files import AssetFiles, inner_path
 from core.platforms.code_ocean.files import S3Files
+from core.platforms.code_ocean.idents import ASKED_AGAIN, ID, check_token, checked_id, unreadable
 from core.platforms.code_ocean.launch_checks import Capsules, mounts_to_send, run_params
 from core.platforms.code_ocean.monitor_settings import monitor_settings, tags_with_token
 from core.platforms.code_ocean.records import Computation, asset_of, computation_of, entries_of
@@ -39,11 +41,11 @@ from core.platforms.code_ocean.run_listing import TOKEN, RunListings, is_of_job
 from core.platforms.code_ocean.tagged_assets import tagged_assets
 from core.settings import Settings
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}", re.ASCII)
 _INTENT_S = 60.0
 """Between an intent and its request: what is sent much later would arrive when nobody looks for it any more."""
 _CLEAN_LOOKS = 3
-_ASKED_AGAIN = "It is asked again."
+_RESULTS_S = 600.0
+"""The results of a run show within seconds of its end, but nobody promises that."""
 
 
 class CodeOceanRunner:
@@ -71,7 +73,12 @@ class CodeOceanRunner:
         self._settings, self._api, self._s3, self._assets, self._now = settings, api, s3, assets, now
         self.converter = settings.converter_capsule
         self.settle = SettlePolicy(
-            settings.asset_settle_minutes * 60.0, settings.run_settle_minutes * 60.0, _CLEAN_LOOKS
+            settings.asset_settle_minutes * 60.0,
+            settings.run_settle_minutes * 60.0,
+            _CLEAN_LOOKS,
+            # A known run may be as slow to show as one whose start was not confirmed, and it goes on meanwhile.
+            lost_window_s=settings.run_settle_minutes * 60.0,
+            results_window_s=_RESULTS_S,
         )
         self._capsules = Capsules(api, now=now)
         self._listings = RunListings(
@@ -103,6 +110,14 @@ class CodeOceanRunner:
         """Which Code Ocean it is."""
         return self._api.domain
 
+    def recall(self, runs: Sequence[KnownRun], now: datetime) -> None:
+        """Hear of the runs that the queue knows: a list that lacks the newest of a capsule is out of date."""
+        for known in runs:
+            key, by_us = known.key, known.key.route == MONITORED and not known.is_child
+            capsule = (key.monitor or self._settings.monitor_capsule) if by_us else (key.converter or self.converter)
+            if capsule and ID.fullmatch(known.id):
+                self._listings.recall(capsule, known, (now - known.started).total_seconds())
+
     def refusal(self, converter: str, version: str, route: str, monitor: str = "") -> str:
         """Why a job is not for this worker; "" when it is."""
         if converter != self.converter:
@@ -127,7 +142,7 @@ class CodeOceanRunner:
             UnclearError: the asset may or may not have been made.
         """
         began_s = self._now()
-        _check_token(request.token)
+        check_token(request.token)
         for name in (request.name, *(part for path in request.files for part in path.split("/"))):
             if not is_safe_asset_name(name):
                 raise RefusedError(
@@ -148,8 +163,8 @@ class CodeOceanRunner:
             UnclearError: the asset may or may not have been made.
         """
         began_s = self._now()
-        _check_token(request.token)
-        more: dict[str, Any] = {"source": {"computation": {"id": _checked_id(request.run_id)}}}
+        check_token(request.token)
+        more: dict[str, Any] = {"source": {"computation": {"id": checked_id(request.run_id)}}}
         if request.custom_metadata:
             more["custom_metadata"] = dict(request.custom_metadata)
         return self._make_asset(request, more, began_s)
@@ -169,7 +184,7 @@ class CodeOceanRunner:
     def share(self, asset: Asset) -> None:
         """Let everybody of the domain see a result, as the settings say. Raises PlatformError."""
         if self._settings.share_results != "none":
-            path = f"data_assets/{_checked_id(asset.id)}/permissions"
+            path = f"data_assets/{checked_id(asset.id)}/permissions"
             self._api.effect("POST", path, body={"everyone": self._settings.share_results})
 
     def find_assets(self, token: str) -> tuple[Asset, ...]:
@@ -179,9 +194,9 @@ class CodeOceanRunner:
 
     def get_asset(self, asset_id: str) -> Asset:
         """An asset's present state. Raises NotFoundError."""
-        asset = asset_of(self._api.read("GET", f"data_assets/{_checked_id(asset_id)}"))
+        asset = asset_of(self._api.read("GET", f"data_assets/{checked_id(asset_id)}"))
         if asset is None or asset.id != asset_id:
-            raise _unreadable("record of the asset", asset_id)
+            raise unreadable("record of the asset", asset_id)
         return asset
 
     def list_folder(self, asset: Asset, path: str = "") -> tuple[Entry, ...]:
@@ -193,7 +208,7 @@ class CodeOceanRunner:
             self._refuse_contradiction(asset, path)
             raise
         except RefusedError as error:
-            raise UnavailableError(error.message, where=error.where, cure=_ASKED_AGAIN) from None
+            raise UnavailableError(error.message, where=error.where, cure=ASKED_AGAIN) from None
 
     def read_file(self, asset: Asset, path: str, limit: int) -> bytes:
         """A file of an asset. Raises NotFoundError, or PlatformError when it is larger than `limit` bytes."""
@@ -204,14 +219,14 @@ class CodeOceanRunner:
             self._refuse_contradiction(asset, path)
             raise
         except RefusedError as error:
-            raise UnavailableError(error.message, where=error.where, cure=_ASKED_AGAIN) from None
+            raise UnavailableError(error.message, where=error.where, cure=ASKED_AGAIN) from None
 
     def _refuse_contradiction(self, asset: Asset, path: str) -> None:
         """Raise UnavailableError when what is said not to be there lies in its folder: results are counted by it."""
         folder, _, name = path.strip("/").rpartition("/")
         # An asset that was made has something in it.
         if not name or any(entry.name == name for entry in self.list_folder(asset, folder)):
-            raise _unreadable("list of files", f"{asset.name}/{path}") from None
+            raise unreadable("list of files", f"{asset.name}/{path}") from None
 
     # --- starting -------------------------------------------------------------------------------
 
@@ -224,7 +239,7 @@ class CodeOceanRunner:
             UnclearError: it may or may not have been started.
         """
         began_s = self._now()
-        _check_token(request.token)
+        check_token(request.token)
         capsule = self._capsule(request.route)
         terms = self._capsules.terms(self.converter, request.version)
         body = run_params(request, self.converter, terms)
@@ -299,24 +314,19 @@ class CodeOceanRunner:
 
     def run_status(self, run_id: str) -> RunStatus:
         """One look at a run; `GONE` when Code Ocean, asked for this very run, has none. Raises PlatformError."""
-        if not _ID.fullmatch(run_id):
+        if not ID.fullmatch(run_id):
             return RunStatus(run_id, RunState.GONE, detail="Code Ocean has no such run")
         capsules = (self.converter, *filter(None, [self._settings.monitor_capsule]))
         run = self._listings.find(run_id, capsules)
         try:
             return (run or self._read_run(run_id)).status
         except NotFoundError:
-            if self._listings.is_young(run_id):
-                # It may be as slow to show as a start whose answer was lost, and it goes on meanwhile.
-                raise UnavailableError(
-                    "Code Ocean does not show the run that it has just started", where=run_id, cure=_ASKED_AGAIN
-                ) from None
-            return RunStatus(run_id, RunState.GONE, detail="Code Ocean has no such run any more")
+            return RunStatus(run_id, RunState.GONE, detail="Code Ocean has no such run")
 
     def _read_run(self, run_id: str) -> Computation:
-        run = computation_of(self._api.read("GET", f"computations/{_checked_id(run_id)}"))
+        run = computation_of(self._api.read("GET", f"computations/{checked_id(run_id)}"))
         if run is None or run.id != run_id:
-            raise _unreadable("record of the run", run_id)
+            raise unreadable("record of the run", run_id)
         return run
 
     def active_runs(self) -> tuple[str, ...]:
@@ -331,17 +341,17 @@ class CodeOceanRunner:
 
     def list_results(self, run_id: str, path: str = "") -> tuple[Entry, ...]:
         """Entries of a folder of a run's results. Raises NotFoundError."""
-        where, record = f"results of {run_id}/{path}", f"computations/{_checked_id(run_id)}"
+        where, record = f"results of {run_id}/{path}", f"computations/{checked_id(run_id)}"
         try:
             told = self._api.read("POST", f"{record}/results", body={"path": path})
         except NotFoundError:
             if not path and object_of(self._api.read("GET", record)).get("has_results") is True:
-                raise _unreadable("list of results", run_id) from None
+                raise unreadable("list of results", run_id) from None
             raise
         try:
             return entries_of(told, where)
         except UnclearError as error:
-            raise UnavailableError(error.message, where=where, cure=_ASKED_AGAIN) from None
+            raise UnavailableError(error.message, where=where, cure=ASKED_AGAIN) from None
 
     def read_log(self, run_id: str, limit: int) -> bytes:
         """The last `limit` bytes of a run's log; b"" when there is none yet. Raises PlatformError."""
@@ -351,8 +361,8 @@ class CodeOceanRunner:
 
     def name_run(self, run_id: str, name: str) -> None:
         """Give a run a name that people recognise. Raises PlatformError."""
-        with suppress(NotFoundError):
-            self._api.effect("PATCH", f"computations/{_checked_id(run_id)}?name={quote(name, safe='')}")
+        with self._gone_is_fine(run_id):
+            self._api.effect("PATCH", f"computations/{checked_id(run_id)}?name={quote(name, safe='')}")
 
     def stop_run(self, run_id: str) -> None:
         """Stop a run. Code Ocean deletes its record and its results; stopping one that is gone does nothing.
@@ -360,9 +370,19 @@ class CodeOceanRunner:
         Raises:
             PlatformError: it is not known to have been stopped.
         """
-        with suppress(NotFoundError):
-            self._api.effect("DELETE", f"computations/{_checked_id(run_id)}")
+        with self._gone_is_fine(run_id):
+            self._api.effect("DELETE", f"computations/{checked_id(run_id)}")
         self._listings.note_deleted(run_id)
+
+    @contextmanager
+    def _gone_is_fine(self, run_id: str) -> Iterator[None]:
+        """What is no more needs nothing; what was started lately may only not show yet, and goes on."""
+        try:
+            yield
+        except NotFoundError:
+            if self._listings.is_young(run_id):
+                told = "Code Ocean does not show the run that it has started"
+                raise PlatformError(told, where=run_id, cure=ASKED_AGAIN) from None
 
     def forbid_run(self, token: str) -> None:
         """Does nothing: a start on its way cannot be called back; it is looked for as long as it may arrive."""
@@ -377,21 +397,3 @@ class CodeOceanRunner:
                 cure="It is tried again; check the network if this repeats.",
             )
         return self._api.effect(method, path, body=body)
-
-
-def _check_token(token: str) -> None:
-    if not TOKEN.fullmatch(token):
-        raise RefusedError(
-            f"{token[:80]!r} is no token for Code Ocean", cure="Use 12 to 20 small letters and digits, a letter first."
-        )
-
-
-def _checked_id(ident: str) -> str:
-    """The id, when it can be one: it becomes part of an address."""
-    if not _ID.fullmatch(ident):
-        raise NotFoundError(f"Code Ocean has nothing with the id {ident[:80]!r}", cure="Check the id.")
-    return ident
-
-
-def _unreadable(what: str, where: str) -> PlatformError:
-    return UnavailableError(f"Code Ocean's {what} cannot be read", where=where, cure=_ASKED_AGAIN)
