@@ -41,6 +41,8 @@ MORE_ANSWERS = (
     *("late_reset", "cut", "empty", "missing_fields"),
 )
 """Further shapes of them."""
+RESTARTED = ("reset_after", "truncated")
+"""Answers during which the worker is started again and again, once for each endpoint."""
 LONG_LIST = "10k_listing"
 _LATE_S = 60.0
 _SLOW_S = 0.2
@@ -193,12 +195,19 @@ class Case:
         return f"{self.endpoint.words} x {self.answer}"
 
 
-WHILE_S = 240.0
+WHILE_S, RESTART_S = 240.0, 45.0
 _BARE_CLASS = re.compile(r"\W*\w+(Error|Exception|Timeout)\W*")
 
 
 def run_case(
-    bench: Bench, api: SteeredApi, elsewhere: Elsewhere, endpoint: Endpoint, answer: str, times: int | None
+    bench: Bench,
+    api: SteeredApi,
+    elsewhere: Elsewhere,
+    endpoint: Endpoint,
+    answer: str,
+    times: int | None,
+    *,
+    restarts: bool = False,
 ) -> Case:
     """Carry a new job through a fault to its end.
 
@@ -209,6 +218,7 @@ def run_case(
         endpoint: Which call is spoiled.
         answer: How.
         times: How many requests meet it; None: all, for a while.
+        restarts: Whether the worker dies every few looks of that while; not for answers that come from elsewhere.
     """
     fake = bench.fake
     endpoint.prepare(bench)
@@ -219,7 +229,7 @@ def run_case(
         submission.cancel(bench.store, job_id, "ben", bench.clock().at)
     with _fault(bench, api, elsewhere, endpoint, answer, times):
         before = sum(fake.faults.spoiled.values())
-        _run_while(bench, job_id, WHILE_S)
+        _run_while(bench, job_id, WHILE_S, RESTART_S if restarts else WHILE_S)
         met = sum(fake.faults.spoiled.values()) - before + api.steered - steered
         during = bench.record(job_id)
         banner = _banner(bench)
@@ -268,8 +278,8 @@ def _fault(
         api.unsteer()
 
 
-def _run_while(bench: Bench, job_id: str, seconds: float) -> None:
-    end_s = bench.clock.s + seconds
+def _run_while(bench: Bench, job_id: str, seconds: float, lives_s: float) -> None:
+    end_s, dies_s = bench.clock.s + seconds, bench.clock.s + lives_s
     while bench.clock.s < end_s and not bench.record(job_id).has_ended:
         slow = bench.fake.faults.spoiled.get("latency", 0)
         bench.monitor.run_pass()
@@ -277,6 +287,9 @@ def _run_while(bench: Bench, job_id: str, seconds: float) -> None:
             # What was given up is still on its way, in real time: minutes of our clock must not pass meanwhile.
             time.sleep(_SLOW_S + 0.2)
         bench.clock.s += 15.0
+        if bench.clock.s >= dies_s:
+            bench.restart()
+            dies_s += lives_s
 
 
 def _finish(bench: Bench, job_id: str) -> JobRecord:
@@ -359,17 +372,19 @@ def cases_of(endpoint: Endpoint, *, large: bool = False) -> list[tuple[str, int 
 
 def go_through(endpoint: Endpoint, folder: Path, *, large: bool = False) -> tuple[str, list[str]]:
     """Carry a job through each wrong answer of an endpoint. Returns a line of counts, and what was wrong."""
-    wrong, retried, chosen = [], 0, cases_of(endpoint, large=large)
+    wrong, retried, chosen = [], 0, [(*case, False) for case in cases_of(endpoint, large=large)]
+    chosen += [(answer, None, True) for answer in RESTARTED]
     # Only where the files of assets are asked of Code Ocean do they lie nowhere else.
     more = {"asset_buckets": ""} if "/files" in endpoint.path else {}
     with (
         closing(Elsewhere()) as elsewhere,
         bench(folder / "data", api=SteeredApi, run_settle_minutes=5.0, asset_settle_minutes=3.0, **more) as jobs,
     ):
-        for answer, times in chosen:
+        for answer, times, restarts in chosen:
             jobs.restart()
-            case = run_case(jobs, jobs.api, elsewhere, endpoint, answer, times)
+            case = run_case(jobs, jobs.api, elsewhere, endpoint, answer, times, restarts=restarts)
             retried += case.retries > 0
-            wrong += [f"{case.name} ({times or 'all'}): {fault}" for fault in faults_of(case, jobs.fake.token)]
+            how = f"{times or 'all'}{', restarts' if restarts else ''}"
+            wrong += [f"{case.name} ({how}): {fault}" for fault in faults_of(case, jobs.fake.token)]
     counts = f"{len(chosen)} cases, {retried} tried again by a person, {len(wrong)} wrong"
     return f"fault matrix: {endpoint.words}: {counts}", wrong

@@ -96,6 +96,19 @@ def test_probe_of_code_ocean(trackmapper, fake, capsys):
     assert fake.token not in text
 
 
+def test_probe_tells_of_settings_that_are_not_safe(trackmapper, fake, monkeypatch):
+    monkeypatch.setenv("TRACKMAPPER_RUN_SETTLE_MINUTES", "5")
+    code, answer, _ = trackmapper("probe")
+    [warned] = [f for f in answer["findings"] if f["what"] == "settle window"]
+    assert (code, warned["verdict"]) == (0, "warning")
+    assert "TRACKMAPPER_RUN_SETTLE_MINUTES is 5" in warned["found"]
+    monkeypatch.setenv("CODE_OCEAN_DOMAIN", "http://codeocean.example.org")
+    code, answer, messages = trackmapper("probe")
+    [refused] = [f for f in answer["findings"] if f["verdict"] == "failed" and f["what"] == "address"]
+    assert (code, "not encrypted" in refused["found"]) == (1, True)
+    assert fake.token not in json.dumps(answer) + messages
+
+
 def test_measuring_asks_first(trackmapper, fake, monkeypatch):
     tiny = FakeCapsule("aaaaaaaa-0000-4000-8000-000000000001", "Tiny", "1", "converter", (1,), ())
     fake.add_capsule(replace(tiny, outcome=Outcome("empty")))

@@ -230,6 +230,17 @@ def test_a_log_that_cannot_be_read_delays_the_deletion_a_little_and_is_told_as_m
     assert ("no log could be kept" in events(ended)) is (times is None)
 
 
+# --- unsafe settings --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("minutes", "told"), [(35.0, False), (5.0, True)])
+def test_the_worker_tells_of_a_settle_window_that_is_too_short(tmp_path, minutes, told):
+    with bench(tmp_path / "data", run_settle_minutes=minutes) as jobs:
+        jobs.monitor.run_pass()
+        words = [error for error in jobs.store.worker_status().errors if "TRACKMAPPER_RUN_SETTLE_MINUTES" in error]
+        assert len(words) == told
+
+
 # --- nobody works -----------------------------------------------------------------------------------
 
 

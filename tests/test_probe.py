@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from core.conversion import capture_request
 from core.errors import InputError, PlatformError, RefusedError
 from core.platforms.base import Parameter
+from core.platforms.choice import settings_warnings
 from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.files import Clients
 from core.platforms.code_ocean.probe import CUSTOM_METADATA, panel_findings, probe_code_ocean
@@ -398,3 +399,12 @@ def test_windows_never_fall_below_the_floors_and_grow_with_what_was_seen():
     assert of(Round(Sighting(None), Sighting(None))) == (50, 75)
     assert spread([Sighting(None), Sighting(9.0, lost="x")]) is None
     assert spread([Sighting(1.0), Sighting(3.0), Sighting(2.0)]) == (2.0, 3.0)
+
+
+def test_settle_windows_below_the_safe_ones_are_warned_of(fake):
+    assert settings_warnings(settings_of(fake)) == ()
+    assert settings_warnings(settings_of(fake, run_settle_minutes=60.0, asset_settle_minutes=10.0)) == ()
+    (words,) = settings_warnings(settings_of(fake, run_settle_minutes=1.0))
+    assert "TRACKMAPPER_RUN_SETTLE_MINUTES is 1, less than the safe 35" in words
+    assert len(settings_warnings(settings_of(fake, run_settle_minutes=0.0, asset_settle_minutes=9.5))) == 2
+    assert settings_warnings(Settings(platform="local", run_settle_minutes=1.0)) == ()
