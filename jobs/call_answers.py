@@ -124,6 +124,9 @@ class Results:
     """VERIFY: whether the run left anything worth keeping."""
 
     exist: bool
+    named: tuple[str, ...] = ()
+    """As of `Looked`."""
+    name_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,9 @@ class Counted:
     twins: tuple[str, ...] = ()
     other: RunStatus | None = None
     """The twin whose result was kept, when it is not that of the job's own run."""
+    named: tuple[str, ...] = ()
+    """As of `Looked`."""
+    name_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,15 +209,13 @@ def _watch(record: JobRecord, runner: Runner) -> Answer:
     run, known = record.ids.run or "", record.remote.child
     monitor_or_run = runner.run_status(run)
     if record.route != MONITORED:
-        return Looked(monitor_or_run, *_name(record, runner, {run: run_name(record)}))
+        return Looked(monitor_or_run, *_name(record, runner))
     # Asked for after the monitor: what one that has ended could still start is then in this list, or on its way.
     children = runner.find_children(run_key(record))
     child = known or next((child for child in children if child not in record.surplus), "")
     if not child:
-        return Followed(monitor_or_run, children, None, *_name(record, runner, {run: run_name(record)}))
-    status = runner.run_status(child)
-    names = {run: run_name(record), child: f"{run_name(record)} conversion"}
-    return Followed(monitor_or_run, children, status, *_name(record, runner, names))
+        return Followed(monitor_or_run, children, None, *_name(record, runner))
+    return Followed(monitor_or_run, children, runner.run_status(child), *_name(record, runner, child))
 
 
 def run_name(record: JobRecord) -> str:
@@ -225,11 +223,12 @@ def run_name(record: JobRecord) -> str:
     return f"job {int(record.id or 0)} {record.subject} {record.token}"
 
 
-def _name(record: JobRecord, runner: Runner, names: dict[str, str]) -> tuple[tuple[str, ...], bool]:
+def _name(record: JobRecord, runner: Runner, child: str = "") -> tuple[tuple[str, ...], bool]:
     """Name the runs that have no name of ours yet: which were named, and whether one could not be."""
-    named, failed = [], False
+    named, failed, child = [], False, child or record.remote.child
+    names = {record.ids.run or "": run_name(record), child: f"{run_name(record)} conversion"}
     for run_id, name in names.items():
-        if run_id in record.named or record.name_tries >= _NAME_TRIES:
+        if not run_id or run_id in record.named or record.name_tries >= _NAME_TRIES:
             continue
         try:
             runner.name_run(run_id, name)
@@ -248,8 +247,8 @@ def _verify(record: JobRecord, runner: Runner, open_launch: Callable[[JobRecord]
         kept = (record.route == MONITORED or record.look_first) and _made_by(
             _capture(record, open_launch(record)), runner
         )
-        return Results(bool(kept))
-    return Results(any(entry.name not in _LOGS for entry in entries))
+        return Results(bool(kept), *_name(record, runner))
+    return Results(any(entry.name not in _LOGS for entry in entries), *_name(record, runner))
 
 
 def _share(record: JobRecord, runner: Runner) -> str:
@@ -301,7 +300,8 @@ def _count(record: JobRecord, runner: Runner, launch: Launch) -> Answer:
     # A monitor may have kept the result of another conversion than the one that was watched.
     source = result.provenance_computation or ""
     other = runner.run_status(source) if source in runs and source not in ours else None
-    return Counted(CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows), twins, other)
+    delivered = CountedCoverage(asked=counted.asked, delivered=counted.delivered, rows=rows)
+    return Counted(delivered, twins, other, *_name(record, runner))
 
 
 def _launched(record: JobRecord, launch: Launch) -> Launched:

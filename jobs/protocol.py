@@ -153,6 +153,8 @@ def step(
         asked: When the call was made; `now` when None. A list says nothing of the time that it was on its way.
     """
     asked = asked or now
+    if isinstance(answer, Looked | Followed | Results | Counted):
+        record = _named(record, answer)
     match answer:
         case NotReached():
             return _hold(record, answer, now, jitter)
@@ -183,10 +185,9 @@ def step(
         case Broken(broken_step, words):
             return _broken(record, broken_step, words, now)
         case Looked(status):
-            named = _named(record, answer)
-            return _watched(named, seen_alone(record, status, asked, policy.settle), now, policy)
+            return _watched(record, seen_alone(record, status, asked, policy.settle), now, policy)
         case Followed():
-            return _watched(_named(record, answer), followed(record, answer, asked, policy.settle), now, policy)
+            return _watched(record, followed(record, answer, asked, policy.settle), now, policy)
         case Judged(is_ours):
             return _judged(record, is_ours, now, policy)
         case Results(exist):
@@ -335,7 +336,7 @@ def _broken(record: JobRecord, broken: Step, words: str, now: Moment) -> JobReco
     return fail(back, f"the {WORDS[broken]} failed: {words}", now)
 
 
-def _named(record: JobRecord, answer: Looked | Followed) -> JobRecord:
+def _named(record: JobRecord, answer: Looked | Followed | Results | Counted) -> JobRecord:
     """Which runs have got the job's name by now, and how often that did not work."""
     if not (answer.named or answer.name_failed):
         return record

@@ -154,7 +154,7 @@ def test_a_result_that_is_not_ready_is_not_shared():
 def test_a_result_that_was_kept_before_its_conversion_was_deleted_is_not_lost():
     runner, launch = FakeRunner(Clock()), a_launch("t", route=MONITORED)
     runner.list_results = refuse(NotFoundError("no such run"))
-    record = a_record(token="t", step=Step.VERIFY, route=MONITORED, ids=RemoteIds(run="run-0"))
+    record = a_record(token="t", step=Step.VERIFY, route=MONITORED, ids=RemoteIds(run="run-0"), named=("run-0",))
     assert perform(Kind.VERIFY, record, runner, lambda _: launch) == Results(exist=False)
     runner.things.append(Thing("capture-1", "t", launch.capture_request.name, 0.0, 0.0))
     assert perform(Kind.VERIFY, record, runner, lambda _: launch) == Results(exist=True)

@@ -189,6 +189,13 @@ def test_a_run_that_could_not_be_named_at_once_is_named_later(jobs, route):
     assert jobs.fake.count("PATCH", "computations/{id}") == named
 
 
+def test_a_run_that_has_ended_at_the_first_look_is_named_all_the_same(jobs):
+    jobs.fake.faults.add("503", method="PATCH", endpoint="computations/{id}", times=2)
+    record = jobs.until(jobs.launch(), JobState.SUCCEEDED)
+    [run] = jobs.fake.world.computations.values()
+    assert record.token in run.name
+
+
 def test_a_run_that_can_never_be_named_is_asked_so_only_so_often(jobs):
     jobs.fake.timing.run_s = 2 * HOUR_S
     jobs.fake.faults.add("503", method="PATCH", endpoint="computations/{id}", times=None)

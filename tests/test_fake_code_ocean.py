@@ -286,6 +286,25 @@ def test_a_run_goes_its_way_by_the_clock(clock):
         assert status(client.data_assets.create_data_asset, capture_params("unknown")) == 404
 
 
+def test_a_run_is_unknown_by_its_id_and_its_results_are_hidden_as_long_as_the_timing_says(clock):
+    with code_ocean(clock=clock, timing=Timing(run_s=60, get_lag_s=20, results_lag_s=30)) as fake:
+        client = sdk(fake)
+        run = client.computations.run_capsule(run_params(fake, client)).id
+        clock.s += 19
+        assert [c.id for c in client.capsules.list_computations(fake.converter.id)] == [run]
+        for call in (client.computations.get_computation, client.computations.delete_computation):
+            assert status(call, run) == 404
+        clock.s += 1
+        assert client.computations.get_computation(run).state == "running"
+        assert result_files(client, run) == ["output"]
+        assert log(client, run) == "Data converter has started\n"
+        clock.s += 40
+        assert client.computations.get_computation(run).state == "completed"
+        assert result_files(client, run) == ["output"]
+        clock.s += 30
+        assert picks(client, run) == 12
+
+
 @pytest.mark.parametrize(
     ("outcome", "end", "files"),
     [
