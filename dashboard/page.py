@@ -28,6 +28,7 @@ from dashboard.source_view import SourceView
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, HEADER_SX, THEME_CONFIG
+from dashboard.warming import warm_up
 from jobs import exposure
 from jobs.clock import utc_now
 
@@ -84,6 +85,7 @@ def serve() -> None:
         trouble = tag("div", tag("h2", "Trackmapper cannot start"), tag("p", str(error)), cls="empty", role="alert")
         make_page("Trackmapper", [], [text.pane(trouble, [CSS])]).servable()
         return
+    warm_up()
     Dashboard(context).page.servable()
 
 

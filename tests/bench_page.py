@@ -177,9 +177,8 @@ def bench_map_page(sample: SampleSummary) -> None:
                 if turn < 3:
                     page.close()
             told("three views after the tracks are on the page", drawn, "1,000 ms")
-            with page.expect_file_chooser() as chosen:
-                page.get_by_role("button", name="Upload CSV").click()
-            chosen.value.set_files({"name": "m.csv", "mimeType": "text/csv", "buffer": mapping})
+            csv_file = {"name": "mapping.csv", "mimeType": "text/csv", "buffer": mapping}
+            page.locator("input[type=file][accept='.csv']").set_input_files(csv_file)
             cell(page, "stream", 0).get_by_text("Probe").wait_for()
             page.wait_for_timeout(3_000)
             page.evaluate(_WATCH)
