@@ -199,13 +199,14 @@ class AssignmentTable:
 
     def apply_edit(self, position: int, column: str, value: object) -> None:
         """Take an edit of a cell, or put the cell back and say why not."""
-        ids = list(self.view.value.index)
+        ids, before = list(self.view.value.index), self._session.rows
         if 0 <= position < len(ids):
             try:
                 self._session.edit(ids[position], column, native(value))
             except InputError as error:
                 text.notify("warning", str(error))
-        self.sync()
+        if self._session.rows is before:  # else the change has brought the table up to date
+            self.sync()
 
     def _edited(self) -> None:
         """Take what the table holds and the session did not put there: a person did."""

@@ -17,6 +17,7 @@ from dashboard.recording_cards import CARD_CSS, FACTS, ROWS, Marks, cards
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
+from dashboard.turns import next_turn
 
 ReadFacts = Callable[[Recording], Awaitable[tuple[Fact, ...]]]
 """Reads what a recording's files tell beyond what its gathering asked for.
@@ -44,7 +45,7 @@ class CardsView:
         self.pane = text.pane(Markup(""), [CSS, CARD_CSS])
         self.picker = Picker(width=0, height=0, margin=0)
         self.picker.param.watch(self._picked, "picked")
-        session.param.watch(lambda *_: self.refresh(), ["opened", "rows", "track"])
+        session.param.watch(lambda *_: next_turn(self.refresh), ["opened", "rows", "track"])
         self.refresh()
 
     def refresh(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 
 import panel as pn
 import panel.ui as pmui
@@ -26,7 +27,7 @@ from dashboard.state import Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
 from dashboard.track_detail import detail
-from dashboard.turns import in_turns
+from dashboard.turns import in_turns, next_turn
 from dashboard.unrolled_view import ReadUnits, UnrolledView
 from dashboard.viewer_view import NeuroglancerView, viewers_here
 from jobs.submission import own_version
@@ -43,7 +44,7 @@ class MappingView:
     def __init__(
         self,
         session: Session,
-        launch: pn.viewable.Viewable,
+        launch: Callable[[], pn.viewable.Viewable],
         read_units: ReadUnits | None = None,
         read_brain: ReadBrain | None = None,
         read_facts: ReadFacts | None = None,
@@ -51,23 +52,23 @@ class MappingView:
         user: str = "",
     ) -> None:
         self._session, self._user = session, user
+        self._read_units, self._viewer_addresses = read_units, viewer_addresses
         self.table = AssignmentTable(session)
-        self.problems = ProblemsView(session)
         self.plots = PlotsView(session, read_brain)
-        self.unrolled = UnrolledView(session, read_units)
         self.cards = CardsView(session, read_facts)
         self.detail = text.pane(Markup(""), [CSS])
-        self.neuroglancer = NeuroglancerView(session, viewer_addresses, viewers_here())
         self._make_tools()
         self.view = pn.Column(sizing_mode="stretch_width", margin=0)
         in_turns(self._put_together(launch))
+        # the table and the views answer first
         session.param.watch(
-            lambda *_: self.refresh(), ["opened", "rows", "checked", "track", "row", "undoable", "redoable", "saved"]
+            lambda *_: next_turn(self.refresh),
+            ["opened", "rows", "checked", "track", "row", "undoable", "redoable", "saved"],
         )
         self.refresh()
 
-    def _put_together(self, launch: pn.viewable.Viewable) -> Iterator[None]:
-        """What is seen first comes first."""
+    def _put_together(self, launch: Callable[[], pn.viewable.Viewable]) -> Iterator[None]:
+        """What is seen first comes first. Each part has a place of its own: the browser draws all of a column anew."""
         side = pn.Column(
             text.pane(tag("h2", "Recordings, oldest first"), [CSS]),
             pn.Column(
@@ -77,10 +78,40 @@ class MappingView:
             margin=0,
         )
         upper = pn.Column(self.plots.view, side, stylesheets=[_TWO_COLUMNS], sizing_mode="stretch_width", margin=0)
-        lower = (self.detail, self.neuroglancer.view, self.unrolled.view, self.problems.view, launch)
-        for part in (upper, self.tools, self.table.view, *lower, self.cards.picker):
-            self.view.append(part)
+        parts: list[Callable[[], pn.viewable.Viewable]] = [
+            lambda: upper,
+            lambda: self.tools,
+            lambda: self.table.view,
+            lambda: self.detail,
+            lambda: self.neuroglancer.view,
+            lambda: self.unrolled.view,
+            lambda: self.problems.view,
+            launch,
+        ]
+        places = [pn.Column(sizing_mode="stretch_width", margin=0) for _ in parts]
+        self.view[:] = [*places, self.cards.picker]
+        for place, part in zip(places, parts, strict=True):
             yield
+            place.append(part())
+            if place is places[0]:
+                yield
+                yield from self.plots.drawing()
+        self.plots.plan_drawing()
+
+    @cached_property
+    def problems(self) -> ProblemsView:
+        """The list of problems."""
+        return ProblemsView(self._session)
+
+    @cached_property
+    def unrolled(self) -> UnrolledView:
+        """The selected row's track against its recording."""
+        return UnrolledView(self._session, self._read_units)
+
+    @cached_property
+    def neuroglancer(self) -> NeuroglancerView:
+        """The link into Neuroglancer, and its viewer."""
+        return NeuroglancerView(self._session, self._viewer_addresses, viewers_here())
 
     def _make_tools(self) -> None:
         def button(words: str, action: Callable[[Event], object]) -> pmui.Button:

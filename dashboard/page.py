@@ -228,18 +228,21 @@ class Dashboard:
             context = self.context
             self._mapping = MappingView(
                 self.session,
-                self.launch.view,
+                self._launch_view,
                 context.units_of,
                 context.brain_of,
                 context.facts_of,
                 context.settings.viewer_addresses,
                 self.user,
             )
-            self.launch.evidence = self._mapping.evidence
             self._below[:] = [self._mapping.view]
-            self._mapping.plots.plan_drawing()
-            if pn.state.curdoc:
-                pn.state.curdoc.add_next_tick_callback(self.launch.load_offer)
+
+    def _launch_view(self) -> pn.viewable.Viewable:
+        if self._mapping is not None:
+            self.launch.evidence = self._mapping.evidence
+        if pn.state.curdoc:
+            pn.state.curdoc.add_next_tick_callback(self.launch.load_offer)
+        return self.launch.view
 
     async def _launched(self, job_id: str) -> None:
         self.nav.value = "jobs"

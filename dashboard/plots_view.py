@@ -21,9 +21,9 @@ from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
 from dashboard.track_lines import Scene, scene
-from dashboard.track_plot_3d import TrackPlot3D
+from dashboard.track_plot_3d import SOLID_HEIGHT, TrackPlot3D
 from dashboard.track_plots import TrackPlots
-from dashboard.turns import in_turns
+from dashboard.turns import in_turns, next_turn, soon
 
 PLOTS_HEIGHT = 720
 BRIGHTEST = 300
@@ -50,8 +50,9 @@ class PlotsView:
         self._session, self._read_brain = session, read_brain
         self._plots: TrackPlots | None = None
         self._solid: TrackPlot3D | None = None
+        self._scene: Scene | None = None
+        self._drawn_solid: Scene | None = None
         self._planned: tuple[str, ImageFrame] | None = None
-        self._drawn = ""
         self._note = ""
         self._asked: tuple[Asset, ImageChannel] | None = None
         self._reading = 0
@@ -67,9 +68,6 @@ class PlotsView:
         self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
         session.param.watch(lambda *_: self.plan_drawing(), "opened")
         session.param.watch(lambda event: self._highlight(event.new), "track")
-        self._skeleton()
-
-    def _skeleton(self) -> None:
         self.view[:] = [pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")]
 
     def plan_drawing(self) -> None:
@@ -80,67 +78,58 @@ class PlotsView:
         opened = self._session.opened
         if opened is None:
             return
-        wanted = (opened.state.sha256, opened.frame)
-        if self._planned is None or self._planned[0] != wanted[0]:
-            self._skeleton()
-            self._drawn = ""
-        if self._planned != wanted and pn.state.curdoc:
-            self._draw_beside(pn.state.curdoc, opened, wanted)
-        self._planned = wanted
+        if self._planned != (opened.state.sha256, opened.frame) and pn.state.curdoc:
+            if self._plots is not None and self._planned and self._planned[0] != opened.state.sha256:
+                next_turn(self._plots.clear)  # another state's tracks say nothing of this one
+            next_turn(lambda: in_turns(self.drawing()))
+        if opened.whole:
+            soon(self._draw_solid)
         self._plan_brain(opened)
         self._say(opened)
 
-    def _draw_beside(self, doc: Document, opened: Opened, wanted: tuple[str, ImageFrame]) -> None:
-        @without_document_lock  # thousands of points are laid out while the page answers
-        async def lay_out() -> None:
-            drawn = await asyncio.to_thread(scene, opened.state, opened.frame, opened.colors)
-            doc.add_next_tick_callback(lambda: in_turns(self._draw(drawn, opened, wanted)))
-
-        doc.add_next_tick_callback(lay_out)
+    def drawing(self) -> Iterator[None]:
+        """Draw the tracks of the opened state, view by view; once there, the views only get other data."""
+        opened = self._session.opened
+        if opened is None:
+            return
+        self._planned = (opened.state.sha256, opened.frame)
+        self._scene = scene(opened.state, opened.frame, opened.colors)
+        if self._plots is None:
+            self._plots = TrackPlots(self._scene, self._session.select_track)
+            upper, self._lower = pn.Row(margin=0), pn.Row(sizing_mode="stretch_width", margin=0)
+            told = pn.Row(self.brightness, *self.downloads, self.caption, sizing_mode="stretch_width", margin=0)
+            self.view[:] = [upper, self._lower, told]
+            yield
+            upper[:] = [self._plots.coronal, self._plots.sagittal]
+            yield
+            self._lower[:] = [self._plots.horizontal, pn.Column(sizing_mode="stretch_width", height=SOLID_HEIGHT)]
+            yield
+        else:
+            self._plots.show(self._scene)
+        box = self._scene.box_image_ras_mm is not None
+        self._note = "Image space, RAS. Dotted: the image." if box else "Image space, RAS."
+        self._show_brain()
+        self._plots.highlight(self._session.track)
+        self._say(self._session.opened)
+        soon(self._draw_solid)
 
     def draw(self) -> None:
         """Draw the tracks of the opened state now."""
-        opened = self._session.opened
-        if opened is not None:
-            drawn = scene(opened.state, opened.frame, opened.colors)
-            for _ in self._draw(drawn, opened, self._planned):
-                pass
+        for _ in self.drawing():
+            pass
 
-    def _draw(self, drawn: Scene, opened: Opened, wanted: tuple[str, ImageFrame] | None) -> Iterator[None]:
-        """Draw what was laid out, view by view, as long as nothing else is wanted."""
-        if self._planned != wanted:
+    def _draw_solid(self) -> None:
+        """The 3-D view comes after the others and when all is known of the image: it holds the browser up longest."""
+        opened, drawn = self._session.opened, self._scene
+        if opened is None or not opened.whole or drawn is None or self._drawn_solid is drawn:
             return
-        plots = TrackPlots(drawn, self._session.select_track)
-        yield
-        if self._planned != wanted:
-            return
-        self._plots = plots
-        self._note = (
-            "Image space, RAS. Dotted: the image." if drawn.box_image_ras_mm is not None else "Image space, RAS."
-        )
-        again = self._solid is not None and self._drawn == opened.state.sha256
-        if not again:
-            self._upper = pn.Row(margin=0)
-            self._lower = pn.Row(sizing_mode="stretch_width", margin=0)
-            told = pn.Row(self.brightness, *self.downloads, self.caption, sizing_mode="stretch_width", margin=0)
-            self.view[:] = [self._upper, self._lower, told]
-            self._solid = None
-            self._drawn = opened.state.sha256
-            yield
-        self._show_brain()
-        self._highlight(self._session.track)
-        self._say(opened)
-        self._upper[:] = [plots.coronal, plots.sagittal]
-        yield
-        if self._plots is not plots:
-            return
+        self._drawn_solid = drawn
         if self._solid is None:
             self._solid = TrackPlot3D(drawn, self._session.select_track)
-            self._lower[:] = [plots.horizontal, self._solid.view]
+            self._lower[1] = self._solid.view
         else:
             self._solid.redraw(drawn)
-            self._lower[0] = plots.horizontal
-        self._highlight(self._session.track)
+        self._solid.highlight(self._session.track)
 
     async def picture(self, kind: Kind) -> bytes:
         """The three projections as they are drawn here, as a file."""
@@ -167,7 +156,11 @@ class PlotsView:
         if self._plots:
             self._plots.highlight(track)
         if self._solid:
-            self._solid.highlight(track)
+            soon(self._highlight_solid)  # half a second of the browser, where it draws without a graphics card
+
+    def _highlight_solid(self) -> None:
+        if self._solid:
+            self._solid.highlight(self._session.track)
 
     # --- the brain ----------------------------------------------------------------------------------
 

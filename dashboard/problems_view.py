@@ -15,6 +15,7 @@ from dashboard.state import Session
 from dashboard.tables import COMPACT, SIGNED, TITLED
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, SEVERITY_WORDS
+from dashboard.turns import next_turn
 
 _ORDER = list(Severity)
 
@@ -47,7 +48,7 @@ class ProblemsView:
         self.seen = text.pane(Markup(""), [CSS], min_height=22, margin=(0, 10))
         self.view = pn.Column(self.counts, self.table, self.seen, sizing_mode="stretch_width")
         self.table.on_click(lambda event: self.jump(event.row))
-        session.param.watch(lambda *_: self.refresh(), ["opened", "checked"])
+        session.param.watch(lambda *_: next_turn(self.refresh), ["opened", "checked"])
         self.refresh()
 
     def refresh(self) -> None:

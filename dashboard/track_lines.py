@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -63,25 +62,17 @@ def scene(state: State, frame: ImageFrame, colors: Mapping[str, str]) -> Scene:
 
 
 def decimate(points: Points, limit: int) -> Points:
-    """At most `limit` of the points: the ends, and then again and again the point furthest from the line so far."""
+    """At most `limit` of the points, in their order: the ends, and of each stretch its end and what bends it most."""
     if len(points) <= limit:
         return points
-    kept = {0, len(points) - 1}
-    spans = [_furthest(points, 0, len(points) - 1)]
-    while spans and len(kept) < limit:
-        _, at, start, stop = heapq.heappop(spans)
-        kept.add(at)
-        for a, b in ((start, at), (at, stop)):
-            if b - a > 1:
-                heapq.heappush(spans, _furthest(points, a, b))
-    return points[sorted(kept)]
-
-
-def _furthest(points: Points, start: int, stop: int) -> tuple[float, int, int, int]:
-    base, along = points[start], points[stop] - points[start]
-    offsets = points[start + 1 : stop] - base
-    length2 = float(along @ along)
-    share = np.clip(offsets @ along / length2, 0, 1)[:, None] if length2 else np.zeros((len(offsets), 1))
-    distances = np.linalg.norm(offsets - share * along, axis=1)
-    at = int(distances.argmax())
-    return -float(distances[at]), start + 1 + at, start, stop
+    edges = np.linspace(0, len(points) - 1, (limit - 1) // 2 + 1).round().astype(int)
+    inner = np.setdiff1d(np.arange(len(points)), edges)
+    stretch = np.searchsorted(edges, inner) - 1
+    start, end = points[edges[stretch]], points[edges[stretch + 1]]
+    along, offsets = end - start, points[inner] - start
+    length2 = (along**2).sum(axis=1)
+    share = np.divide((offsets * along).sum(axis=1), length2, out=np.zeros_like(length2), where=length2 > 0)
+    off2 = ((offsets - np.clip(share, 0.0, 1.0)[:, None] * along) ** 2).sum(axis=1)
+    by_stretch = np.lexsort((off2, stretch))  # the furthest of each stretch stands last
+    last = np.append(np.flatnonzero(np.diff(stretch[by_stretch])), len(inner) - 1)
+    return points[np.union1d(edges, inner[by_stretch[last]])]

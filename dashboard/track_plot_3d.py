@@ -15,6 +15,8 @@ from dashboard import hover_link
 from dashboard.theme import GREY
 from dashboard.track_lines import Scene
 
+SOLID_HEIGHT = 360
+
 
 class TrackPlot3D:
     """The three-dimensional view. One trace per track: only what changes is sent again.
@@ -31,7 +33,7 @@ class TrackPlot3D:
             self._figure,
             name=hover_link.SOLID,
             link_figure=False,
-            height=360,
+            height=SOLID_HEIGHT,
             min_width=240,
             sizing_mode="stretch_width",
             config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["toImage"]},

@@ -50,15 +50,36 @@ class TrackPlots:
     def __init__(self, scene: Scene, on_select: Callable[[str], None]) -> None:
         self._scene, self._on_select = scene, on_select
         self.marked = ""
-        self.lines, self.ends = (
-            ColumnDataSource(_lines(scene), name=hover_link.LINES),
-            ColumnDataSource(_ends(scene, "")),
-        )
+        self.lines = ColumnDataSource(_lines(scene), name=hover_link.LINES)
+        self.ends, self._box = ColumnDataSource(_ends(scene, "")), ColumnDataSource(_box(scene))
         self.brain = {name: BrainBehind() for name, _, _ in VIEWS}
-        ml, ap, dv = scene.limits_mm[1] - scene.limits_mm[0]
-        self._pixels_per_mm = min(FRAMES_WIDTH / (ml + ap), FRAMES_HEIGHT / (dv + ap))
+        self._figures: dict[str, figure] = {}
         self.coronal, self.sagittal, self.horizontal = (self._projection(*view) for view in VIEWS)
+        self._fit()
         self.lines.selected.on_change("indices", self._picked)
+
+    def show(self, scene: Scene) -> None:
+        """Draw other tracks, or the same ones in another frame."""
+        self._scene = scene
+        self.lines.data, self._box.data = _lines(scene), _box(scene)
+        self._fit()
+        self._show_marked()
+
+    def clear(self) -> None:
+        """Draw nothing, until other tracks are laid out."""
+        self.lines.data = {name: [] for name in self.lines.data}
+        self.ends.data = _ends(self._scene, "")
+
+    def _fit(self) -> None:
+        """All three views at one scale."""
+        ml, ap, dv = self._scene.limits_mm[1] - self._scene.limits_mm[0]
+        pixels_per_mm = min(FRAMES_WIDTH / (ml + ap), FRAMES_HEIGHT / (dv + ap))
+        for name, across, up in VIEWS:
+            made, (low, high) = self._figures[name], self._scene.limits_mm[:, [across, up]]
+            width, height = (round(pixels_per_mm * float(span)) for span in high - low)
+            made.update(frame_width=width, frame_height=height)
+            made.x_range.update(start=low[0], end=high[0], reset_start=low[0], reset_end=high[0])
+            made.y_range.update(start=low[1], end=high[1], reset_start=low[1], reset_end=high[1])
 
     def highlight(self, track: str) -> None:
         """Mark a track, or none."""
@@ -91,19 +112,16 @@ class TrackPlots:
             self._on_select(tracks[0])
 
     def _projection(self, name: str, across: int, up: int) -> pn.Column:
-        low, high = self._scene.limits_mm[:, [across, up]]
-        width, height = (round(self._pixels_per_mm * float(span)) for span in high - low)
         wheel, tap = WheelZoomTool(), TapTool()
-        made = figure(
-            frame_width=width, frame_height=height, toolbar_location=None, tools=["pan", "reset", wheel, tap],
-            x_range=Range1d(low[0], high[0]), y_range=Range1d(low[1], high[1]),
+        made = self._figures[name] = figure(
+            toolbar_location=None, tools=["pan", "reset", wheel, tap], x_range=Range1d(), y_range=Range1d(),
             x_axis_label=_AXES[across], y_axis_label=_AXES[up],
         )  # fmt: skip
         made.toolbar.active_scroll = wheel
         made.js_on_event("doubletap", CustomJS(code="cb_obj.origin.reset.emit()"))
         quieten(made)
         self.brain[name].draw(made)
-        self._draw_outline(made, across, up)
+        made.line(f"{name} across", f"{name} up", source=self._box, line_color=GREY, line_dash="dotted")
         lines = self._draw_lines(made, _COLUMNS[across], _COLUMNS[up])
         tap.renderers = [lines]
         tooltips = [("track", "@track"), ("points", "@points")]
@@ -114,12 +132,6 @@ class TrackPlots:
             margin=0,
             sizing_mode="fixed",
         )
-
-    def _draw_outline(self, made: figure, across: int, up: int) -> None:
-        if self._scene.box_image_ras_mm is not None:
-            (x0, y0), (x1, y1) = self._scene.box_image_ras_mm[:, [across, up]]
-            corners = [x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0]
-            made.line(*corners, line_color=GREY, line_width=1, line_dash="dotted")
 
     def _draw_lines(self, made: figure, across: str, up: str) -> GlyphRenderer[MultiLine]:
         def glyph(width: float, alpha: float = 1.0) -> MultiLine:
@@ -178,6 +190,18 @@ def _lines(scene: Scene) -> dict[str, Any]:
         "color": [line.color for line in scene.lines],
         "points": [line.points for line in scene.lines],
     }
+
+
+def _box(scene: Scene) -> dict[str, Any]:
+    """The corners of the image as each view goes round them; nothing where they are not known."""
+    made: dict[str, Any] = {}
+    for name, across, up in VIEWS:
+        corners: tuple[list[float], list[float]] = ([], [])
+        if scene.box_image_ras_mm is not None:
+            (x0, y0), (x1, y1) = scene.box_image_ras_mm[:, [across, up]]
+            corners = [x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0]
+        made |= {f"{name} across": corners[0], f"{name} up": corners[1]}
+    return made
 
 
 def _ends(scene: Scene, track: str) -> dict[str, Any]:

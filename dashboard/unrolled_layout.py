@@ -120,6 +120,15 @@ def empty_tables() -> dict[str, Columns]:
     return {name: {column: [] for column in columns} for name, columns in names.items()}
 
 
+NO_PLANE = Laid(
+    empty_plane() | {"words": {"x": [0.0], "y": [0.5], "words": ["one track, no plane"], "style": ["normal"]}},
+    (-1.0, 1.0),
+    (0.0, 1.0),
+    {},
+)
+"""Where a probe has fewer than two tracks."""
+
+
 def depth_range_mm(columns: Sequence[Column]) -> tuple[float, float]:
     """The deepest tip, and the highest of all that is shown."""
     deepest = max(column.shank.length_um for column in columns) / 1000.0

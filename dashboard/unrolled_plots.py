@@ -10,8 +10,7 @@ from dashboard.theme import GREY
 from dashboard.unrolled_layout import PLANNED, Laid, empty_plane, empty_tables
 
 HEIGHT = 400
-WIDTH_OF_SHANKS = {1: 420, 2: 500, 3: 590}
-LEAST_WIDTH, MOST_WIDTH = 340, 680
+LEAST_WIDTH, MOST_WIDTH = 380, 680
 PLANE_WIDTH = 250
 
 

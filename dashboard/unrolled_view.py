@@ -28,15 +28,14 @@ from dashboard.saved_unrolled import UnrolledPicture, draw_unrolled
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
-from dashboard.turns import next_turn
+from dashboard.turns import next_turn, soon
 from dashboard.unrolled_columns import Column, column_of, columns_of
-from dashboard.unrolled_layout import lay_out, lay_out_plane
+from dashboard.unrolled_layout import NO_PLANE, lay_out, lay_out_plane
 from dashboard.unrolled_plots import (
     HEIGHT,
     LEAST_WIDTH,
     MOST_WIDTH,
     PLANE_WIDTH,
-    WIDTH_OF_SHANKS,
     PlanePlot,
     UnrolledPlot,
 )
@@ -94,12 +93,12 @@ class UnrolledView:
         session.param.watch(lambda *_: self.plan_drawing(), ["opened", "rows", "row", "tissue"])
 
     def plan_drawing(self) -> None:
-        """Draw on the next turn of the loop: table and views answer a selection first."""
+        """Draw in a moment: table, views and cards answer a selection first."""
         if self._session.find(self._session.row) is None:
             self.view.visible = False
         elif pn.state.curdoc and not self._planned:
             self._planned = True
-            pn.state.curdoc.add_next_tick_callback(self.draw)
+            soon(self.draw)
 
     def draw(self) -> None:
         """Show the selected row, and read the units of its streams when they are not known yet."""
@@ -153,7 +152,6 @@ class UnrolledView:
             laid = lay_out(drawn, opened.colors)
             self._plots[0].show(laid)
             self._picture = UnrolledPicture(f"{heading_words}: {name}", laid)
-            self._along.param.update(max_width=MOST_WIDTH, min_width=540)
         self._along.visible = bool(drawn)
         waits = self._read(wanted)
         self.cards.show(found, opened.colors, tracks=tracks)
@@ -251,14 +249,10 @@ class UnrolledView:
         flat = None if unrolled.plane is None else lay_out_plane(unrolled.plane, unrolled, opened.colors)
         self._picture = UnrolledPicture(f"{row.track} on {place}", laid, flat)
         along.show(laid)
-        widest = WIDTH_OF_SHANKS.get(len(unrolled.shanks), MOST_WIDTH)
-        self._along.param.update(max_width=widest, min_width=LEAST_WIDTH if widest < MOST_WIDTH else 540)
-        if flat is not None:
-            plane.show(flat)
-        self._plane.visible = flat is not None
-        self.reverse.visible = len(unrolled.shanks) > 1
-        self._along.visible = True
-        self.facts.visible, self.cards.view.visible = True, False
+        plane.show(flat or NO_PLANE)
+        # The parts keep their places whatever is selected: to arrange a page anew takes a browser seconds.
+        self._along.visible = self._plane.visible = self.reverse.visible = self.facts.visible = True
+        self.cards.view.visible = False
         told = [tag("li", words) for words in (*describe(unrolled), *self._failed.values())]
         if waits:
             told.append(tag("li", "The units are being read.", cls="dim"))
@@ -274,6 +268,7 @@ class UnrolledView:
             max_width=MOST_WIDTH,
         )
         self._plane = pn.pane.Bokeh(self._plots[1].figure, height=HEIGHT, width=PLANE_WIDTH, sizing_mode="fixed")
+        told = pn.Column(self.facts, height=HEIGHT, scroll="y-auto", sizing_mode="stretch_width", margin=0)
         self.view[:] = [
             pn.FlexBox(
                 self.title,
@@ -283,7 +278,7 @@ class UnrolledView:
                 align_items="center",
                 sizing_mode="stretch_width",
             ),
-            pn.Row(self._along, self._plane, self.facts, self.cards.view, sizing_mode="stretch_width", margin=0),
+            pn.Row(self._along, self._plane, told, self.cards.view, sizing_mode="stretch_width", margin=0),
             text.pane(_KEY, [CSS], margin=(0, 10)),
         ]
 

@@ -22,6 +22,7 @@ from dashboard import text
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
+from dashboard.turns import next_turn
 from dashboard.viewer_server import VIEWERS, Viewers, is_installed, own_layers
 
 FRAME_HEIGHT = 560
@@ -99,7 +100,7 @@ class NeuroglancerView:
         )
         self.view = pn.Column(self.link, self.expander, sizing_mode="stretch_width", margin=0)
         self.expander.param.watch(self._pressed, "active")
-        session.param.watch(self._refresh, ["opened", "track"])
+        session.param.watch(lambda *_: next_turn(self._refresh), ["opened", "track"])
         self._refresh()
 
     def _refresh(self, *_: Event) -> None:

@@ -6,6 +6,7 @@ That takes most of a second, in which nobody else would be served.
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import threading
 
@@ -32,10 +33,12 @@ def warm_up() -> None:
     layer = {"type": "annotation", "name": "track", "annotations": points}
     layer["source"] = {"url": "local://annotations", "transform": {"outputDimensions": space}}
     state = read_state(json.dumps({"dimensions": space, "layers": [layer]}).encode())
+    for name in ("scipy.io", "scipy.ndimage", "scipy.optimize", "scipy.spatial"):
+        importlib.import_module(name)
     with set_curdoc(Document()):  # of no session: what is built in turns is built at once
         session = Session(lambda *_: Checked((), ()))
         session.open(Opened(state, None, assumed_frame(state), (), track_colors(state)))
-        view = MappingView(session, pn.Column())
+        view = MappingView(session, pn.Column)
         view.view.get_root()
         view.plots.draw()
         session.select_row(session.rows[0].id)

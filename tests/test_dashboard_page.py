@@ -221,7 +221,7 @@ def test_tracks_are_there_before_the_mouse_and_recordings_as_they_come(shared):
     async def watch() -> None:
         task = asyncio.create_task(source.open(Given(data=b.make_state("one", "two").data, stem="s")))
         await until(lambda: view.opened is not None)
-        made = MappingView(view, launch.view)
+        made = MappingView(view, lambda: launch.view)
         made.plots.draw()
         assert [row.assignment.track for row in view.rows] == ["one", "two"]
         assert "Reading the recordings" in str(made.cards.pane.object)
@@ -306,7 +306,7 @@ def test_editing_asks_the_platform_nothing(tmp_path):
         view = Session(opening.check_rows)
         launch = LaunchView(context, view, "ana", lambda _: asyncio.sleep(0))
         source_view.SourceView(context, view, lambda _: None, lambda _: None)
-        made = MappingView(view, launch.view)
+        made = MappingView(view, lambda: launch.view)
         view.open(found)
         made.plots.draw()
         asyncio.run(launch.load_offer())
@@ -389,7 +389,7 @@ def test_where_nothing_can_be_launched_the_button_is_off_and_says_why(shared):
 def test_the_whole_map_follows_one_selection_and_its_csv_comes_back(shared):
     view = session("one", "two")
     launch = LaunchView(shared, view, "ana", lambda _: asyncio.sleep(0))
-    made = MappingView(view, launch.view)
+    made = MappingView(view, lambda: launch.view)
     made.view.get_root(Document())
     made.plots.draw()
     choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeB", shank="2 of 4")
@@ -413,7 +413,7 @@ def test_the_whole_map_follows_one_selection_and_its_csv_comes_back(shared):
 
 def test_a_csv_that_cannot_be_read_changes_nothing(shared):
     view = session("one")
-    made = MappingView(view, pn.Column())
+    made = MappingView(view, pn.Column)
     before = view.rows
     asyncio.run(made._uploaded(SimpleNamespace(new=b"\xff\xfe not a csv")))
     assert view.rows == before
@@ -552,7 +552,7 @@ def test_decimation_keeps_ends_order_and_bends(number, seed):
     rng = np.random.default_rng(seed)
     points = rng.normal(size=(number, 3)).cumsum(axis=0)
     kept = track_lines.decimate(points, 200)
-    assert len(kept) == min(number, 200)
+    assert min(number, 100) <= len(kept) <= 200
     assert (kept[0] == points[0]).all()
     assert (kept[-1] == points[-1]).all()
     places = [int(np.flatnonzero((points == point).all(axis=1))[0]) for point in kept]

@@ -97,8 +97,8 @@ def test_a_probe_of_one_shank_has_nothing_to_reverse(mapped):
     mapped.select_row(mapped.rows[0].id)
     made = shown(mapped)
     assert made.reverse.disabled
-    assert not made.reverse.visible
-    assert not made._plane.visible
+    assert made._plots[1]._words.data["words"] == ["one track, no plane"]
+    assert made._plots[1]._tracks.data["color"] == []
     made.reverse_order()
     assert not mapped.undoable.startswith("reversed")
 
