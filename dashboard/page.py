@@ -99,7 +99,6 @@ class Dashboard:
         self._signed_in = signed_in
         self.session = Session(partial(check_rows, limits=read_thresholds(context.settings.thresholds)))
         self.drafts = Drafts(context.store, self.user)
-        self.source = SourceView(context, self.session, self.drafts.restore, self._opened_from)
         self.news = News(context.store)
         self._asking: asyncio.Task[object] | None = None
         self._mapping: MappingView | None = None
@@ -123,7 +122,7 @@ class Dashboard:
             },
         )
         self._views = {
-            "map": pn.Column(self.source.view, self._below, sizing_mode="stretch_width", margin=0),
+            "map": pn.Column(sizing_mode="stretch_width", margin=0),
             "jobs": pn.Column(sizing_mode="stretch_width", margin=0),
             "help": pn.Column(sizing_mode="stretch_width", margin=0),
         }
@@ -145,7 +144,12 @@ class Dashboard:
         self._show_page()
         pn.state.onload(self._loaded)
 
-    # What a visit may never come to is built when it does, so that a page opens at once for everybody.
+    # What a visit may never come to is built when it does, and the rest in turns: a page must hold up nobody else's.
+
+    @cached_property
+    def source(self) -> SourceView:
+        """Where a state is given."""
+        return SourceView(self.context, self.session, self.drafts.restore, self._opened_from)
 
     @cached_property
     def launch(self) -> LaunchView:
@@ -160,6 +164,7 @@ class Dashboard:
     # --- life ----------------------------------------------------------------------------------------
 
     async def _loaded(self) -> None:
+        self._views["map"][:] = [self.source.view, self._below]
         await asyncio.to_thread(self.news.look)
         await self._refresh_status()
         pn.state.add_periodic_callback(self.tick, period=TICK_MS)

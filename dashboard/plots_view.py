@@ -50,6 +50,7 @@ class PlotsView:
         self._session, self._read_brain = session, read_brain
         self._plots: TrackPlots | None = None
         self._solid: TrackPlot3D | None = None
+        self._lower = pn.Row(sizing_mode="stretch_width", margin=0)
         self._scene: Scene | None = None
         self._drawn_solid: Scene | None = None
         self._planned: tuple[str, ImageFrame] | None = None
@@ -96,7 +97,7 @@ class PlotsView:
         self._scene = scene(opened.state, opened.frame, opened.colors)
         if self._plots is None:
             self._plots = TrackPlots(self._scene, self._session.select_track)
-            upper, self._lower = pn.Row(margin=0), pn.Row(sizing_mode="stretch_width", margin=0)
+            upper = pn.Row(margin=0)
             told = pn.Row(self.brightness, *self.downloads, self.caption, sizing_mode="stretch_width", margin=0)
             self.view[:] = [upper, self._lower, told]
             yield
@@ -121,8 +122,8 @@ class PlotsView:
     def _draw_solid(self) -> None:
         """The 3-D view comes after the others and when all is known of the image: it holds the browser up longest."""
         opened, drawn = self._session.opened, self._scene
-        if opened is None or not opened.whole or drawn is None or self._drawn_solid is drawn:
-            return
+        if opened is None or not opened.whole or drawn is None or self._drawn_solid is drawn or not self._lower.objects:
+            return  # while the others are being built, they are followed by this one
         self._drawn_solid = drawn
         if self._solid is None:
             self._solid = TrackPlot3D(drawn, self._session.select_track)

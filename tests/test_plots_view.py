@@ -221,3 +221,16 @@ def test_the_line_below_says_by_what_targets_are_judged(view):
     view.renew(replace(view.opened, atlas=atlas, no_atlas=""))
     assert "judged in the atlas, affine only" in page.words
     assert "atlas" not in source_line(view)
+
+
+def test_the_3d_view_comes_though_the_mouse_is_known_while_the_views_are_being_put_together(view):
+    plots = PlotsView(view)
+    steps = plots.drawing()
+    next(steps)
+    view.renew(view.opened)
+    plots.plan_drawing()
+    assert plots._solid is None
+    for _ in steps:
+        pass
+    assert plots._solid is not None
+    assert plots._lower.objects == [plots._plots.horizontal, plots._solid.view]
