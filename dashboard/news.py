@@ -18,7 +18,7 @@ _KINDS: dict[str, Literal["success", "info", "warning", "error"]] = {
     JobState.NEEDS_YOU: "warning",
     "overdue": "warning",
 }
-_WORDS = {"overdue": "has passed its deadline", "twins": "was started more than once"}
+_WORDS = {"overdue": "takes longer than expected", "twins": "was started more than once"}
 
 
 class News:

@@ -139,7 +139,7 @@ def work(settings: Settings, control: str = "") -> None:
     # Making boto3's client takes longer than most workers live: here that is done before the worker leads.
     with contextlib.suppress(NotFoundError):
         s3.list_folder(settings.scratch_bucket, "")
-    runner = CodeOceanRunner(settings, api, s3, AssetFiles(api, s3, settings))
+    runner = CodeOceanRunner(settings, api, s3, AssetFiles(api, s3, settings, by_name=False))
     run_worker(settings, threading.Event(), runner=runner)
 
 

@@ -129,7 +129,7 @@ class Bench:
             sleep=self.sleep,
             draw=lambda: 0.5,
         )
-        files = AssetFiles(self.api, self._s3, self.settings)
+        files = AssetFiles(self.api, self._s3, self.settings, by_name=False)
         self.runner = CodeOceanRunner(self.settings, self.api, self._s3, files, now=lambda: self.clock.s)
         self.monitor = Monitor(self.store, self.runner, self.settings, now=self.clock, draw=lambda: 0.5)
 

@@ -233,10 +233,10 @@ class Assets:
     server: LightS3
     s3: S3Files
 
-    def files(self, *, token: bool = True) -> AssetFiles:
+    def files(self, *, token: bool = True, by_name: bool = True) -> AssetFiles:
         settings = Settings(asset_buckets="ours,theirs,public")
         api = CodeOceanApi(self.fake.url, SecretStr(self.fake.token), min_version="4.0.0", sleep=lambda _: None)
-        return AssetFiles(api if token else None, self.s3, settings)
+        return AssetFiles(api if token else None, self.s3, settings, by_name=by_name)
 
     def internal(self, name: str = "an asset", files: dict[str, bytes] | None = None) -> Asset:
         """Kept by Code Ocean; in no bucket that we see."""
@@ -397,3 +397,12 @@ def test_no_bucket_is_asked_with_our_token(assets: Assets):
     sent: list[Request] = assets.server.log
     assert sent
     assert not any("Basic" in request.headers.get("authorization", "") for request in sent)
+
+
+def test_a_folder_that_is_only_called_like_a_result_is_not_counted(assets: Assets):
+    asset, files = assets.internal("result", {"other": b"mine"}), assets.files(by_name=False)
+    for bucket in ("ours", "theirs", "public"):
+        assets.put(bucket, "result")
+    assert [entry.name for entry in files.list_folder(asset)] == ["other"]
+    assert files.read_file(asset, "other", 10) == b"mine"
+    assert [entry.name for entry in assets.files().list_folder(asset)] == ["folder", "output"], "the readers' way"

@@ -61,16 +61,24 @@ class AssetFiles:
         api: Code Ocean; None without a token: then only what is public is read.
         s3: The buckets.
         settings: Names the buckets that are searched.
+        by_name: Whether a folder that is only called like an asset is taken for it. Never where a result is counted.
         now: Seconds that only go up.
     """
 
     def __init__(
-        self, api: CodeOceanApi | None, s3: S3Files, settings: Settings, *, now: Callable[[], float] = time.monotonic
+        self,
+        api: CodeOceanApi | None,
+        s3: S3Files,
+        settings: Settings,
+        *,
+        by_name: bool = True,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._s3 = api, s3
         self._now = now
         buckets = settings.asset_bucket_names
-        self._ways: tuple[_Way, ...] = tuple((bucket, by_id) for by_id in (True, False) for bucket in buckets)
+        kinds = (True, False) if by_name else (True,)
+        self._ways: tuple[_Way, ...] = tuple((bucket, by_id) for by_id in kinds for bucket in buckets)
         self._likely: tuple[_Way, ...] = ()
         """Ways by which assets were found, the latest first."""
         self._refused: dict[str, float] = {}

@@ -103,7 +103,7 @@ class CodeOceanRunner:
             sleep=sleep,
         )
         s3 = S3Files()
-        return cls(settings, api, s3, AssetFiles(api, s3, settings), now=now)
+        return cls(settings, api, s3, AssetFiles(api, s3, settings, by_name=False), now=now)
 
     @property
     def platform_id(self) -> str:
