@@ -1,6 +1,6 @@
 # One command per chore. Everything lives in .venv and .build; nothing outside the checkout is touched
 # (but Debian's chromium, which `make test` installs when root and missing).
-.PHONY: setup setup-test demo test quick campaign bench truth pictures lint format docs lock clean
+.PHONY: setup setup-test demo test quick coverage campaign bench truth pictures lint format docs lock clean
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
@@ -40,14 +40,17 @@ test: lint ## every gate and every test, the browser's too
 	  export TRACKMAPPER_TEST_COUNTS=.build/counts.log && : >.build/counts.log && \
 	  { $(BIN)/pytest -m slow -k code_ocean >.build/far.log 2>&1 & far=$$!; \
 	    $(BIN)/pytest -m slow -k "not code_ocean" >.build/near.log 2>&1 & near=$$!; \
-	    $(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow" --cov --cov-report=; most=$$?; \
-	    $(BIN)/pytest -n 3 --dist loadfile -m "browser and not slow" --durations=8 --cov --cov-append --cov-report=term:skip-covered; browsers=$$?; \
+	    $(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow"; most=$$?; \
+	    $(BIN)/pytest -n 3 --dist loadfile -m "browser and not slow" --durations=8; browsers=$$?; \
 	    wait $$near; kills=$$?; wait $$far; kills=$$((kills | $$?)); \
 	    cat .build/near.log .build/far.log; echo "what was counted in all of it:"; cat .build/counts.log; \
 	    exit $$((most | browsers | kills)); }
 
 quick: setup-test ## the tests without browser and kill campaigns
 	$(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow"
+
+coverage: setup-test ## which lines those tests run
+	$(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow" --cov --cov-report=term:skip-covered
 
 campaign: setup-test ## the large forms of the counting tests, hours long; CAMPAIGN="--seed 7 days" picks
 	$(BIN)/python -m tests.campaign $(CAMPAIGN)

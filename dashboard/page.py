@@ -102,7 +102,8 @@ class Dashboard:
         self.news = News(context.store)
         self._asking: asyncio.Task[object] | None = None
         self._mapping: MappingView | None = None
-        self._below = pn.Column(text.pane(_welcome(), [CSS]), sizing_mode="stretch_width", margin=0)
+        self._hello = text.pane(_welcome(), [CSS])
+        self._below = pn.Column(self._hello, sizing_mode="stretch_width", margin=0)
         self._status = text.pane(Markup(""), [CSS, HEADER_CSS], align="center", margin=(0, 10))
         self._banner = text.pane(Markup(""), [CSS, BANNER_CSS], margin=0)
         asked = url_state.read().get("page", "map")
@@ -240,7 +241,8 @@ class Dashboard:
                 context.settings.viewer_addresses,
                 self.user,
             )
-            self._below[:] = [self._mapping.view]
+            self._hello.visible = False
+            self._below.append(self._mapping.view)
 
     def _launch_view(self) -> pn.viewable.Viewable:
         if self._mapping is not None:

@@ -69,7 +69,9 @@ class PlotsView:
         self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
         session.param.watch(lambda *_: self.plan_drawing(), "opened")
         session.param.watch(lambda event: self._highlight(event.new), "track")
-        self.view[:] = [pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")]
+        # what stands here first is hidden later, not taken away: browsers forget what others may still refer to
+        self._skeleton = pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")
+        self.view[:] = [self._skeleton]
 
     def plan_drawing(self) -> None:
         """Draw when the page has answered: what was opened is shown before its plots.
@@ -99,11 +101,13 @@ class PlotsView:
             self._plots = TrackPlots(self._scene, self._session.select_track)
             upper = pn.Row(margin=0)
             told = pn.Row(self.brightness, *self.downloads, self.caption, sizing_mode="stretch_width", margin=0)
-            self.view[:] = [upper, self._lower, told]
+            self._skeleton.visible = False
+            self.view.extend([upper, self._lower, told])
             yield
             upper[:] = [self._plots.coronal, self._plots.sagittal]
             yield
-            self._lower[:] = [self._plots.horizontal, pn.Column(sizing_mode="stretch_width", height=SOLID_HEIGHT)]
+            place = pn.Column(sizing_mode="stretch_width", height=SOLID_HEIGHT, margin=0)
+            self._lower[:] = [self._plots.horizontal, place]
             yield
         else:
             self._plots.show(self._scene)
@@ -127,7 +131,7 @@ class PlotsView:
         self._drawn_solid = drawn
         if self._solid is None:
             self._solid = TrackPlot3D(drawn, self._session.select_track)
-            self._lower[1] = self._solid.view
+            self._lower[1].append(self._solid.view)
         else:
             self._solid.redraw(drawn)
         self._solid.highlight(self._session.track)

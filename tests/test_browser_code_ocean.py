@@ -139,7 +139,9 @@ def test_cancelling_says_what_code_ocean_does_and_the_header_when_it_refuses(pla
     job = happens(lambda: next((each for each in store.newest(1) if each.state is JobState.RUNNING), None))
     page.get_by_role("button", name="Cancel job").click()
     asked = page.get_by_role("dialog").filter(has_text="Cancel this job?")
-    expect(asked).to_contain_text("Code Ocean deletes the run and its results; Trackmapper first keeps a copy of the end of its log")
+    expect(asked).to_contain_text(
+        "Code Ocean deletes the run and its results; Trackmapper first keeps a copy of the end of its log"
+    )
     asked.get_by_role("button", name="Cancel this job").click()
     expect(page.get_by_text("cancelled by ana").first).to_be_visible()
     assert store.get(job.id).state is JobState.CANCELLED

@@ -233,4 +233,5 @@ def test_the_3d_view_comes_though_the_mouse_is_known_while_the_views_are_being_p
     for _ in steps:
         pass
     assert plots._solid is not None
-    assert plots._lower.objects == [plots._plots.horizontal, plots._solid.view]
+    assert plots._lower[0] is plots._plots.horizontal
+    assert plots._lower[1].objects == [plots._solid.view]
