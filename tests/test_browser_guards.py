@@ -115,9 +115,9 @@ def test_nothing_is_asked_of_any_other_host_and_the_second_visitor_sees_the_same
 def test_the_page_is_there_before_the_plots(server, browser_here):
     page = visit(browser_here, server.url).page
     open_saved(page, "700001_day1_2025-06-02")
-    expect(page.locator(".MuiSkeleton-root").or_(page.locator(".bk-Canvas")).first).to_be_visible()
+    expect(page.locator(".MuiSkeleton-root:visible, .bk-Canvas:visible").first).to_be_visible()
     page.locator(".bk-Canvas").nth(2).wait_for()
-    expect(page.locator(".MuiSkeleton-root")).to_have_count(0)
+    expect(page.locator(".MuiSkeleton-root:visible")).to_have_count(0)
     page.close()
 
 
