@@ -92,7 +92,7 @@ def lay_out_plane(plane: ShankPlane, unrolled: Unrolled, colors: Mapping[str, st
         (-widest, widest),
         (-0.16 * deepest, 1.08 * deepest),
         {},
-        f"across the probe, um, from {sides[0]} to {sides[1]}",
+        f"um, from {sides[0]} to {sides[1]}",
         "depth along the probe, mm",
     )
 

@@ -10,7 +10,7 @@ from dashboard.theme import GREY
 from dashboard.unrolled_layout import PLANNED, Laid, empty_plane, empty_tables
 
 HEIGHT = 400
-LEAST_WIDTH, MOST_WIDTH = 380, 680
+LEAST_WIDTH, MOST_WIDTH = 540, 680
 PLANE_WIDTH = 250
 
 
@@ -18,7 +18,9 @@ class UnrolledPlot:
     """Every shank along its depth: the track with its clicked points, the contacts, the units."""
 
     def __init__(self) -> None:
-        self.figure = _plain_figure("depth below the surface, mm")
+        self.figure = _plain_figure(
+            "depth below the surface, mm", sizing_mode="stretch_width", min_width=LEAST_WIDTH, max_width=MOST_WIDTH
+        )
         self._sources = {name: ColumnDataSource(columns) for name, columns in empty_tables().items()}
         source = self._sources
         draw = self.figure
@@ -65,7 +67,7 @@ class PlanePlot:
     """The shanks of one probe in its plane as they stand in the brain, with the distances of neighbours."""
 
     def __init__(self) -> None:
-        self.figure = _plain_figure("depth along the probe, mm")
+        self.figure = _plain_figure("depth along the probe, mm", sizing_mode="fixed", width=PLANE_WIDTH)
         self.figure.xaxis.axis_label = "across the probe, um"
         self.figure.xaxis.ticker.desired_num_ticks = 4
         self._tracks, self._words = (ColumnDataSource(columns) for columns in empty_plane().values())
@@ -88,9 +90,9 @@ def _show(made: figure, laid: Laid) -> None:
     made.y_range.update(start=laid.y[1], end=laid.y[0])
 
 
-def _plain_figure(depth: str) -> figure:
+def _plain_figure(depth: str, **layout: object) -> figure:
     made = figure(
-        height=HEIGHT, sizing_mode="stretch_width", toolbar_location=None, tools="", x_range=Range1d(start=0, end=1),
+        height=HEIGHT, **layout, toolbar_location=None, tools="", x_range=Range1d(start=0, end=1),
         y_range=Range1d(start=1, end=0), y_axis_label=depth,
     )  # fmt: skip
     quieten(made)
