@@ -84,6 +84,8 @@ class PlotsView:
         if self._planned != (opened.state.sha256, opened.frame) and pn.state.curdoc:
             if self._plots is not None and self._planned and self._planned[0] != opened.state.sha256:
                 next_turn(self._plots.clear)  # another state's tracks say nothing of this one
+                if self._solid is not None:
+                    self._solid.view.visible = False
             next_turn(lambda: in_turns(self.drawing()))
         if opened.whole:
             soon(self._draw_solid)
@@ -134,6 +136,7 @@ class PlotsView:
             self._lower[1].append(self._solid.view)
         else:
             self._solid.redraw(drawn)
+            self._solid.view.visible = True
         self._solid.highlight(self._session.track)
 
     async def picture(self, kind: Kind) -> bytes:

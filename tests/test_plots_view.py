@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 from panel.io.state import set_curdoc
-from test_session_state import session
+from test_session_state import opened, session
 
 from core.atlas_frames import Affine, AffineAtlas, pipeline_frame
 from core.brain_images import BrainImage, BrainProjections, Projection
@@ -235,3 +235,18 @@ def test_the_3d_view_comes_though_the_mouse_is_known_while_the_views_are_being_p
     assert plots._solid is not None
     assert plots._lower[0] is plots._plots.horizontal
     assert plots._lower[1].objects == [plots._solid.view]
+
+
+def test_the_3d_view_of_an_earlier_state_is_hidden_until_that_of_this_one_is_drawn(view):
+    page = Page(view, None)
+    page.turns()
+    assert page.plots._solid.view.visible
+    other = opened("three")
+    with set_curdoc(page.doc):
+        view.open(replace(other, state=replace(other.state, sha256="f" * 64), whole=False))
+    assert not page.plots._solid.view.visible
+    with set_curdoc(page.doc):
+        view.renew(replace(view.opened, whole=True))
+    page.turns()
+    assert page.plots._solid.view.visible
+    assert page.plots._solid._tracks == ["three"]
