@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import panel as pn
-from param.parameterized import Event
 
 from core.errors import InputError
 from core.models import Assignment, Severity, Subject, Suggestion
@@ -16,6 +15,7 @@ from dashboard.edits import CHOICE_COLUMNS, EMPTY
 from dashboard.state import Opened, Session
 from dashboard.tables import COMPACT, SIGNED, SWATCH, TITLED, LiveTable, native
 from dashboard.theme import SEVERITY_WORDS
+from dashboard.turns import next_turn
 
 HEADER_PX, ROW_PX, MOST_ROWS = 62, 37, 20
 """Beyond so many rows the table scrolls."""
@@ -189,10 +189,12 @@ class AssignmentTable:
         )
         self._live = LiveTable(self.view)
         # Not `on_edit`: under load Panel takes in a cell's new value before it hears of the edit, and then never tells.
-        self.view.param.watch(lambda _: self._edited(), "value")
+        self.view.param.watch(lambda _: next_turn(self._edited), "value")
         # One press: the table's own editor would take two, the first to open a box.
-        self.view.on_click(lambda event: self.toggle(event.row), column="include")
-        self.view.param.watch(self._selected, "selection")
+        self.view.on_click(lambda event: next_turn(lambda: self.toggle(event.row)), column="include")
+        # A press is told at once, a selection only after Panel has waited for more of it.
+        self.view.on_click(lambda event: next_turn(lambda: self._select([event.row])))
+        self.view.param.watch(lambda _: self._select(self.view.selection), "selection")
         session.param.watch(lambda *_: self.reopen(), "opened")
         session.param.watch(lambda *_: self.sync(), ["rows", "checked"])
         session.param.watch(lambda *_: self._mark(), "row")
@@ -253,9 +255,9 @@ class AssignmentTable:
         if self._live.show(self._shown.copy()):
             self._mark()
 
-    def _selected(self, _event: Event) -> None:
+    def _select(self, positions: list[int]) -> None:
         ids = list(self.view.value.index)
-        chosen = [ids[i] for i in self.view.selection if i < len(ids)]
+        chosen = [ids[i] for i in positions if i < len(ids)]
         if chosen and chosen[0] != self._session.row:
             self._session.select_row(chosen[0])
 

@@ -17,6 +17,7 @@ from dashboard.state import Opened
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, GREY
 from dashboard.track_detail import odds
+from dashboard.turns import next_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class CandidateCards:
             for _ in range(MOST)
         ]
         for at, button in enumerate(self.buttons):
-            button.on_click(partial(self._press, at))
+            button.on_click(lambda _, at=at: next_turn(partial(self._press, at)))
         self._cards = [
             pn.Row(button, words, margin=(0, 0, 6, 0), sizing_mode="stretch_width", visible=False)
             for button, words in zip(self.buttons, self._words, strict=True)
@@ -101,7 +102,7 @@ class CandidateCards:
         """One sentence above the cards; "" for none."""
         text.show(self.note, tag("p", words, cls="dim", role="status") if words else Markup(""))
 
-    def _press(self, at: int, _event: object) -> None:
+    def _press(self, at: int) -> None:
         if at < len(self._shown):
             self._use(self._shown[at])
 

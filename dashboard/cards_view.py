@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import panel as pn
-from bokeh.document import without_document_lock
 from param.parameterized import Event
 
-from core.errors import TrackmapperError
 from core.models import Recording
 from core.subjects.facts import Fact
 from dashboard import text
 from dashboard.picker import Picker
+from dashboard.reading import Reading
 from dashboard.recording_cards import CARD_CSS, FACTS, ROWS, Marks, cards
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
@@ -26,7 +24,6 @@ Raises:
     PlatformError: they cannot be read now.
 """
 _WAITS = tag("p", "Each appears here as soon as it is read.")
-_Key = tuple[str, ...]
 
 
 class CardsView:
@@ -38,10 +35,9 @@ class CardsView:
     """
 
     def __init__(self, session: Session, read_facts: ReadFacts | None = None) -> None:
-        self._session, self._read_facts = session, read_facts
+        self._session = session
         self._unfolded: set[str] = set()
-        self._known: dict[_Key, tuple[Fact, ...]] = {}
-        self._asked: set[_Key] = set()
+        self.facts = Reading(read_facts, _key, self.refresh)
         self.pane = text.pane(Markup(""), [CSS, CARD_CSS])
         self.picker = Picker(width=0, height=0, margin=0)
         self.picker.param.watch(self._picked, "picked")
@@ -55,10 +51,13 @@ class CardsView:
             return
         if opened.subject and (opened.whole or opened.subject.recordings):
             unfolded = [each for each in opened.subject.recordings if each.name in self._unfolded]
-            for recording in unfolded:
-                self._plan_reading(recording)
-            facts = {each.name: self._known.get(_key(each), ()) for each in unfolded}
-            waits = frozenset(each.name for each in unfolded if self._waits(each))
+            for recording in [each for each in unfolded if _key(each) in self.facts.failed]:
+                trouble = self.facts.failed.pop(_key(recording))  # asked for again when it is unfolded again
+                self._unfolded.discard(recording.name)
+                unfolded.remove(recording)
+                text.notify("warning", f"The facts of {recording.name} could not be read. {trouble}")
+            facts = {each.name: self.facts.known.get(_key(each), ()) for each in unfolded}
+            waits = frozenset(each.name for each in unfolded if self.facts.want([each]))
             marks = Marks(self._session.rows, opened.colors, self._session.track, facts, waits)
             text.show(self.pane, cards(opened.subject, marks))
         elif not opened.whole:
@@ -86,46 +85,10 @@ class CardsView:
         elif kind == FACTS and opened and opened.subject and value.isdecimal():
             for recording in opened.subject.recordings[int(value) : int(value) + 1]:
                 self._unfolded ^= {recording.name}
-                if recording.name in self._unfolded and _key(recording) not in self._known:
-                    self._asked.discard(_key(recording))  # what could not be read is asked for again
             self.refresh()
 
-    # --- facts --------------------------------------------------------------------------------------
 
-    def _waits(self, recording: Recording) -> bool:
-        return _key(recording) in self._asked and _key(recording) not in self._known
-
-    def _plan_reading(self, recording: Recording) -> None:
-        """Read a recording's facts beside the page, unless that was begun."""
-        key, doc = _key(recording), pn.state.curdoc
-        if self._read_facts is None or doc is None or key in self._asked:
-            return
-        self._asked.add(key)
-
-        @without_document_lock  # the page answers meanwhile
-        async def read() -> None:
-            trouble = await self.read(recording)
-            doc.add_next_tick_callback(lambda: self._shown_again(recording, trouble))
-
-        doc.add_next_tick_callback(read)
-
-    async def read(self, recording: Recording) -> TrackmapperError | None:
-        """Read what a recording's files tell; what went wrong, if anything did."""
-        assert self._read_facts is not None
-        try:
-            self._known[_key(recording)] = await self._read_facts(recording)
-        except TrackmapperError as error:
-            return error
-        return None
-
-    def _shown_again(self, recording: Recording, trouble: TrackmapperError | None) -> None:
-        if trouble is not None:
-            self._unfolded.discard(recording.name)
-            text.notify("warning", f"The facts of {recording.name} could not be read. {trouble}")
-        self.refresh()
-
-
-def _key(recording: Recording) -> _Key:
+def _key(recording: Recording) -> tuple[str, ...]:
     """A recording and what its facts are read from: while these are the same, so are the facts."""
     raw = [recording.raw.id] if recording.raw else []
     return (recording.name, *raw, *(sorting.asset.id for sorting in recording.sortings))

@@ -18,6 +18,7 @@ from dashboard.context import Context
 from dashboard.job_words import monitored, tracks_line
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS, STEPS
+from dashboard.turns import on_page
 from jobs import second_tries, submission
 from jobs.quotas import Quotas
 from jobs.records import JobRecord, JobState, Step
@@ -134,7 +135,7 @@ class JobActions:
             text.show(self.question, tag("p", f"{tracks_line(self._job)} of mouse {self._job.subject}. {words}"))
 
     async def _cancel(self, _event: Event) -> None:
-        self.dialog.open = False
+        await on_page(lambda: self.dialog.param.update(open=False))
         await self._act(submission.cancel, "Cancelling. The worker stops the conversion.")
 
     # --- trying again ------------------------------------------------------------------------------
@@ -161,12 +162,15 @@ class JobActions:
         if not second_tries.starts_run(job):
             await self._retry(event)
             return
+        await on_page(lambda: self._ask_for(job))
+
+    def _ask_for(self, job: JobRecord) -> None:
         self._asked_of = job.id
         text.show(self.retry_question, retry_words(job, self._context.costs))
         self.retry_dialog.open = True
 
     async def _retry(self, _event: Event) -> None:
-        self.retry_dialog.open = False
+        await on_page(lambda: self.retry_dialog.param.update(open=False))
         settings = self._context.settings
         again = partial(submission.retry, quotas=Quotas.of(settings), zone=settings.lab_tz)
         await self._act(again, "Queued again.")
@@ -185,7 +189,7 @@ class JobActions:
     async def _attach(self, _event: Event) -> None:
         run_id = (self.run_id.value_input or self.run_id.value or "").strip()
         if not run_id:
-            text.notify("warning", "Paste the id of the run first.")
+            await on_page(lambda: text.notify("warning", "Paste the id of the run first."))
             return
         await self._act(submission.attach, "The worker looks whether that run is this job’s.", run_id)
 
@@ -205,10 +209,11 @@ class JobActions:
                 action, self._context.store, job.id, *details, user=self._user, now=datetime.now(UTC)
             )
         except TrackmapperError as error:
-            text.notify("error", str(error))
+            trouble = str(error)
+            await on_page(lambda: text.notify("error", trouble))
             await self._done("")
         else:
-            text.notify("success", words)
+            await on_page(lambda: text.notify("success", words))
             await self._done(result.id)
 
 

@@ -25,6 +25,7 @@ from dashboard.jobs_list import FILTERS, PAGE_SIZE, TITLES, WIDTHS, Counts, Want
 from dashboard.tables import COMPACT, SIGNED, TITLED, LiveTable
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
+from dashboard.turns import on_page
 from jobs.records import JobRecord
 
 LOG_BYTES = 20_000
@@ -131,7 +132,7 @@ class JobsView:
             self._version = version
             await self.load()
         else:
-            self._draw()
+            await on_page(self._draw)
 
     async def load(self) -> None:
         """Read the page of jobs that is wanted, and the chosen job; its log follows."""
@@ -146,12 +147,13 @@ class JobsView:
             if self.chosen and all(job.id != self.chosen for job in jobs):
                 off_page = await asyncio.to_thread(store.get, self.chosen)
         except TrackmapperError as error:
-            text.notify("error", str(error))
+            trouble = str(error)
+            await on_page(lambda: text.notify("error", trouble))
         else:
             if mine != self._loads:
                 return  # what was read is older than a filter that was set meanwhile; the newer reading draws
             self._jobs, self._counts, self._off_page = jobs, counts, off_page
-        self._draw()
+        await on_page(self._draw)
         job = self.job
         if job is not None and log_key(job) not in self._logs:
             await self._read_log(job)
@@ -204,11 +206,13 @@ class JobsView:
         job = self.job
         if job is None:
             return io.BytesIO()
-        self.report.filename = f"job-{number(job.id)}-mapping-report.html"
+        name = f"job-{number(job.id)}-mapping-report.html"
+        await on_page(lambda: self.report.param.update(filename=name))
         try:
             return io.BytesIO(await asyncio.to_thread(self._context.store.kept_report, job))
         except TrackmapperError as error:
-            text.notify("error", str(error))
+            trouble = str(error)
+            await on_page(lambda: text.notify("error", trouble))
             return io.BytesIO()
 
     # --- the log: asked for when a job is chosen, when its state changes, and on demand ---------------
@@ -227,24 +231,24 @@ class JobsView:
         self._logs.move_to_end(key)
         while len(self._logs) > LOGS_KEPT:
             self._logs.popitem(last=False)
-        self._draw()
+        await on_page(self._draw)
 
     async def _refresh_log(self, _event: Event) -> None:
         job = self.job
         if job is None:
             return
-        self.refresh_log.disabled = True
+        await on_page(lambda: self.refresh_log.param.update(disabled=True))
         try:
             await self._read_log(job)
         finally:
-            self.refresh_log.disabled = False
+            await on_page(lambda: self.refresh_log.param.update(disabled=False))
 
     # --- choosing ----------------------------------------------------------------------------------
 
     async def choose(self, job_id: str) -> None:
         """Show the detail of a job."""
         self.chosen = job_id
-        url_state.write(job=number(job_id))
+        await on_page(lambda: url_state.write(job=number(job_id)))
         await self.load()
 
     async def _selected(self, _event: Event) -> None:
@@ -255,9 +259,9 @@ class JobsView:
 
     async def _filtered(self, _event: Event) -> None:
         self._before.clear()
-        url_state.write(
-            show=self.wanted.show if self.wanted.show != "all" else "", subject=self.wanted.subject, who=self.wanted.who
-        )
+        wanted = self.wanted
+        show = wanted.show if wanted.show != "all" else ""
+        await on_page(lambda: url_state.write(show=show, subject=wanted.subject, who=wanted.who))
         await self.load()
 
     async def _go_older(self, _event: Event) -> None:

@@ -17,6 +17,7 @@ from dashboard.context import Context
 from dashboard.edits import EMPTY, unique_labels
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS, STEPS
+from dashboard.turns import on_page
 
 ROUTES = {
     DIRECT: "Our worker keeps the result",
@@ -81,8 +82,7 @@ class LaunchForm:
         """Ask what can be launched; a later call wins. What cannot be read is said in words."""
         self._turn += 1
         turn, self.busy = self._turn, True
-        self._say()
-        self._on_change()
+        await on_page(self._tell)
         try:
             offer = await self._context.ask(self._context.offers.get, version)
         except TrackmapperError as error:
@@ -92,6 +92,9 @@ class LaunchForm:
         if turn != self._turn:
             return
         self.busy, self.trouble = False, trouble
+        await on_page(lambda: self._tell(offer))
+
+    def _tell(self, offer: ConverterOffer | None = None) -> None:
         if offer is not None and offer != self.offer:
             self._show(offer)
         self._say()
@@ -120,8 +123,7 @@ class LaunchForm:
         ]
 
     def _changed(self, _event: Event) -> None:
-        self._say()
-        self._on_change()
+        self._tell()
 
     def _say(self) -> None:
         """Below the fields: what is waited for, what is missing, what could not be read."""

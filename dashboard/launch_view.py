@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import panel as pn
@@ -14,20 +15,35 @@ from param.parameterized import Event
 from core.conversion import ConversionPlan, plan_conversion
 from core.errors import NotAllowedError, TrackmapperError
 from core.manifest import ManifestRow, rows_from_mapping
+from core.models import Mapping as TrackMapping
 from core.models import Problem, Severity
 from core.platforms.base import DIRECT
 from dashboard import text
 from dashboard.context import Context
-from dashboard.edits import EMPTY
+from dashboard.edits import EMPTY, Row
 from dashboard.evidence import Evidence
 from dashboard.launch_form import ROUTES, LaunchForm
 from dashboard.mapping_report import Origin, launched_words, mapping_report
-from dashboard.state import Session
+from dashboard.state import Checked, Opened, Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
+from dashboard.turns import on_page
 from jobs.earlier import converted_before
 from jobs.quotas import Quotas
 from jobs.submission import own_version, submit
+
+
+@dataclass(frozen=True, slots=True)
+class _Pressed:
+    """What stood on the page when a launch was pressed."""
+
+    plan: ConversionPlan
+    rows: tuple[ManifestRow, ...]
+    mapping: TrackMapping
+    opened: Opened
+    lines: tuple[Row, ...]
+    checked: Checked
+    confirmed: tuple[str, ...]
 
 
 class LaunchView:
@@ -170,14 +186,18 @@ class LaunchView:
             if opened is not None and opened.subject is not None:
                 # Somebody may have converted a recording of this mouse since the state was opened.
                 converted = await asyncio.to_thread(converted_before, self._context.store, opened.subject.id)
-                self._session.remember(converted)
+                await on_page(lambda: self._session.remember(converted))
         except TrackmapperError as error:
-            text.notify("error", str(error))
+            trouble = str(error)
+            await on_page(lambda: text.notify("error", trouble))
             return
+        await on_page(self._open_dialog)
+        await self.form.load(self.form.version.value or "")
+
+    def _open_dialog(self) -> None:
         self._list_confirms()
         self.again.visible = False
         self.dialog.open = True
-        await self.form.load(self.form.version.value or "")
 
     def _news(self) -> None:
         """The mapping, or what is known of the mouse, is another: an open dialog must not show the old one."""
@@ -209,39 +229,44 @@ class LaunchView:
         if not self._lock.acquire(blocking=False):
             return  # pressed twice: the first press is on its way
         try:
-            if self.launch.disabled:
-                return
-            self.launch.disabled = True
-            await self._submit()
+            await self._submit(self.launch, relaunch=False)
         finally:
             self._lock.release()
 
     async def _launch_again(self, _event: Event) -> None:
         if self.again.visible and self._lock.acquire(blocking=False):
             try:
-                self.again.visible = False
-                await self._submit(relaunch=True)
+                await self._submit(self.again, relaunch=True)
             finally:
                 self._lock.release()
 
-    async def _submit(self, *, relaunch: bool = False) -> None:
-        # all of it as it stands at the press, though another table may edit while the report is drawn
-        session, now = self._session, datetime.now(UTC)
+    def _press(self, button: pmui.Button) -> _Pressed | None:
+        """All of it as it stands at the press, in one turn: another table may edit while the report is drawn."""
+        if self.launch.disabled and button is self.launch:
+            return None
+        button.param.update(**({"disabled": True} if button is self.launch else {"visible": False}))
+        session = self._session
         confirmed = tuple(rule for rule, box in self._confirms if box.value)
         opened, lines, checked = session.opened, session.rows, session.checked
-        rows, mapping = self.rows, session.mapping
+        return _Pressed(self.plan(), self.rows, session.mapping, opened, lines, checked, confirmed)
+
+    async def _submit(self, button: pmui.Button, *, relaunch: bool) -> None:
+        now = datetime.now(UTC)
         try:
-            plan = self.plan()
-            origin = Origin(self._user, now, own_version(), launched_words(plan))
-            report = await asyncio.to_thread(mapping_report, opened, lines, checked, origin, self.evidence())
+            pressed = await on_page(lambda: self._press(button))
+            if pressed is None:
+                return
+            origin = Origin(self._user, now, own_version(), launched_words(pressed.plan))
+            shown = pressed.opened, pressed.lines, pressed.checked
+            report = await asyncio.to_thread(mapping_report, *shown, origin, self.evidence())
             done = await asyncio.to_thread(
                 submit,
                 self._context.store,
-                plan,
-                rows=rows,
-                problems=checked.problems,
-                confirmed=confirmed,
-                mapping=mapping,
+                pressed.plan,
+                rows=pressed.rows,
+                problems=pressed.checked.problems,
+                confirmed=pressed.confirmed,
+                mapping=pressed.mapping,
                 user=self._user,
                 now=now,
                 relaunch=relaunch,
@@ -250,20 +275,25 @@ class LaunchView:
                 zone=self._context.settings.lab_tz,
             )
         except TrackmapperError as error:
-            text.notify("error", f"Not launched. {error}")
-            self._enable()
+            refused = f"Not launched. {error}"
+            await on_page(lambda: (text.notify("error", refused), self._enable()))
             return
-        number = done.job_id.lstrip("0")
-        if done.duplicate_of and (await asyncio.to_thread(self._context.store.get, done.job_id)).has_ended:
+        twice = bool(done.duplicate_of)
+        ended = twice and (await asyncio.to_thread(self._context.store.get, done.job_id)).has_ended
+        await on_page(lambda: self._say_launched(done.job_id.lstrip("0"), twice=twice, ended=ended))
+        if not ended:
+            await self._on_launched(done.job_id)
+
+    def _say_launched(self, number: str, *, twice: bool, ended: bool) -> None:
+        if ended:
             text.notify("info", f"Job {number} has delivered this mapping already. Launch again makes a second result.")
             self.again.visible = True
             return
         self.dialog.open = False
-        if done.duplicate_of:
+        if twice:
             text.notify("info", f"This mapping is already job {number}; no second one was made.")
         else:
             text.notify("success", f"Job {number} is queued.")
-        await self._on_launched(done.job_id)
 
 
 def _by_rule(problems: tuple[Problem, ...]) -> dict[str, list[Problem]]:

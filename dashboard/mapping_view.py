@@ -6,7 +6,7 @@ import asyncio
 import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 import panel as pn
 import panel.ui as pmui
@@ -14,7 +14,7 @@ from param.parameterized import Event
 
 from core.errors import TrackmapperError
 from core.manifest import mapping_from_rows, read_csv, rows_from_mapping, write_csv
-from core.models import Severity
+from core.models import Mapping, Problem, Severity
 from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
 from dashboard.cards_view import CardsView, ReadFacts
@@ -27,7 +27,7 @@ from dashboard.state import Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
 from dashboard.track_detail import detail
-from dashboard.turns import in_turns, next_turn
+from dashboard.turns import in_turns, next_turn, on_page
 from dashboard.unrolled_view import ReadUnits, UnrolledView
 from dashboard.viewer_view import NeuroglancerView, viewers_here
 from jobs.submission import own_version
@@ -117,7 +117,7 @@ class MappingView:
         def button(words: str, action: Callable[[Event], object]) -> pmui.Button:
             # no description: the component would make it the button's accessible name
             made = pmui.Button(label=words, size="small", variant="outlined", margin=(4, 3))
-            made.on_click(action)
+            made.on_click(lambda event: next_turn(partial(action, event)))
             return made
 
         session = self._session
@@ -210,7 +210,7 @@ class MappingView:
 
     def evidence(self) -> Evidence:
         """What has been read for the pictures until now."""
-        return Evidence(self.plots.brain, self._session.tissue, self.unrolled.units)
+        return Evidence(self.plots.brain, self._session.tissue, self.unrolled.units.known)
 
     def _csv(self) -> io.BytesIO:
         session = self._session
@@ -236,12 +236,16 @@ class MappingView:
             table = await asyncio.to_thread(read_csv, bytes(event.new))
             mapping = mapping_from_rows(table.rows, opened.subject, opened.state)
         except TrackmapperError as error:
-            text.notify("error", str(error))
+            trouble = str(error)
+            await on_page(lambda: text.notify("error", trouble))
             return
         finally:
-            self.upload.clear()
+            await on_page(self.upload.clear)
+        await on_page(lambda: self._take(mapping, table.problems))
+
+    def _take(self, mapping: Mapping, problems: Sequence[Problem]) -> None:
         self._session.replace_all(mapping.assignments, "upload of a CSV")
         text.notify("success", f"{text.count(len(mapping.assignments), 'row')} read. Undo brings the old ones back.")
-        for problem in table.problems[:5]:
+        for problem in problems[:5]:
             if problem.severity is not Severity.INFO:
                 text.notify("warning", f"{problem.rule} {problem.message} {problem.cure}")

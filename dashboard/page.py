@@ -28,9 +28,11 @@ from dashboard.source_view import SourceView
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, HEADER_SX, THEME_CONFIG
+from dashboard.turns import beside, every, on_page
 from dashboard.warming import warm_up
 from jobs import exposure
 from jobs.clock import utc_now
+from jobs.notices import Notice
 
 TICK_MS = 1000
 PAGES = {"Map": "map", "Jobs": "jobs", "Help": "help"}
@@ -164,29 +166,36 @@ class Dashboard:
 
     # --- life ----------------------------------------------------------------------------------------
 
-    async def _loaded(self) -> None:
+    def _loaded(self) -> None:
         self._views["map"][:] = [self.source.view, self._below]
-        await asyncio.to_thread(self.news.look)
-        await self._refresh_status()
-        pn.state.add_periodic_callback(self.tick, period=TICK_MS)
         if pn.state.curdoc:
             pn.state.on_session_destroyed(lambda _: self.drafts.save(self.session))
-        await asyncio.gather(self.source.load_saved(), self._reopen())
+        beside(self._begin)
+        every(TICK_MS, self.tick)
+
+    async def _begin(self) -> None:
+        await asyncio.to_thread(self.news.look)
+        await asyncio.gather(self._refresh_status(), self.source.load_saved(), self._reopen())
 
     async def tick(self) -> None:
         """Once a second: keep the draft, look at the worker and the notices, and at the jobs when they are shown."""
         try:
-            if await asyncio.to_thread(self.drafts.save, self.session):
-                self.session.saved = "draft kept"
+            kept = await asyncio.to_thread(self.drafts.save, self.session)
+            notices = await asyncio.to_thread(self.news.look)
             await self._refresh_status()
-            self.source.tick()
-            on_jobs = self.nav.value == "jobs"
-            self.news.tell(await asyncio.to_thread(self.news.look), looking=on_jobs)
-            self._name_pages()
-            if on_jobs:
+            await on_page(lambda: self._tell(notices, draft_kept=kept))
+            if self.nav.value == "jobs":
                 await self.jobs.tick()
         except TrackmapperError as error:
-            text.show(self._status, tag("span", f"✕ {error.message}", cls="pill"))
+            trouble = tag("span", f"✕ {error.message}", cls="pill")
+            await on_page(lambda: text.show(self._status, trouble))
+
+    def _tell(self, notices: tuple[Notice, ...], *, draft_kept: bool) -> None:
+        if draft_kept:
+            self.session.saved = "draft kept"
+        self.source.tick()
+        self.news.tell(notices, looking=self.nav.value == "jobs")
+        self._name_pages()
 
     async def _reopen(self) -> None:
         address = url_state.read()
@@ -206,13 +215,13 @@ class Dashboard:
 
     # --- pages ---------------------------------------------------------------------------------------
 
-    async def _turn_to(self, event: Event) -> None:
+    def _turn_to(self, event: Event) -> None:
         url_state.write(page=event.new if event.new != "map" else "")
         self._show_page()
         if event.new == "jobs":
             self.news.unseen = 0
             self._name_pages()
-            await self.jobs.tick()
+            beside(self.jobs.tick)
 
     def _name_pages(self) -> None:
         """On the button of the Jobs page, how much has happened there unseen."""
@@ -248,11 +257,11 @@ class Dashboard:
         if self._mapping is not None:
             self.launch.evidence = self._mapping.evidence
         if pn.state.curdoc:
-            pn.state.curdoc.add_next_tick_callback(self.launch.load_offer)
+            beside(self.launch.load_offer)
         return self.launch.view
 
     async def _launched(self, job_id: str) -> None:
-        self.nav.value = "jobs"
+        await on_page(lambda: self.nav.param.update(value="jobs"))
         await self.jobs.choose(job_id)
 
     # --- header --------------------------------------------------------------------------------------
@@ -266,8 +275,8 @@ class Dashboard:
         mouse = "" if opened is None else f"mouse {opened.state.subject or 'unknown'}"
         reader, seen = self.context.reader, self.context.health.last
         shown = Shown(reader.name, reader.launch_refusal, seen, worker, utc_now(), viewer_zone())
-        text.show(self._status, status(shown, mouse, self.user, signed_in=self._signed_in))
-        text.show(self._banner, banner(shown))
+        line = status(shown, mouse, self.user, signed_in=self._signed_in)
+        await on_page(lambda: (text.show(self._status, line), text.show(self._banner, banner(shown))))
 
 
 def _welcome() -> Markup:

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 
 import panel as pn
 import panel.ui as pmui
-from bokeh.document import Document, without_document_lock
+from bokeh.document import Document
 
 from core.brain_images import BrainImage, BrainProjections
 from core.errors import TrackmapperError
@@ -23,7 +23,7 @@ from dashboard.theme import CSS
 from dashboard.track_lines import Scene, scene
 from dashboard.track_plot_3d import SOLID_HEIGHT, TrackPlot3D
 from dashboard.track_plots import TrackPlots
-from dashboard.turns import in_turns, next_turn, soon
+from dashboard.turns import beside, in_turns, next_turn, on_page, soon
 
 PLOTS_HEIGHT = 720
 BRIGHTEST = 300
@@ -209,7 +209,6 @@ class PlotsView:
             context = doc.session_context
             return mine != self._reading or (context is not None and context.destroyed)
 
-        @without_document_lock  # the page answers meanwhile
         async def read() -> None:
             assert self._read_brain is not None
             try:
@@ -218,14 +217,14 @@ class PlotsView:
                 return
             except TrackmapperError as error:
                 words = tag("span", f"The brain is not drawn. {error}", cls="warn")
-                doc.add_next_tick_callback(lambda: self._tell(mine, words))
+                await on_page(lambda: self._tell(mine, words))
                 return
             words = f"Behind: brightest voxels of {channel.path.rpartition('/')[2]}, level {brain.level}."
             words += "" if brain.tissue else " No brain is told apart in it, so no track is held against its tissue."
             source = tag("span", words, cls="dim", title=brain.source)
-            doc.add_next_tick_callback(lambda: self._tell(mine, source, brain))
+            await on_page(lambda: self._tell(mine, source, brain))
 
-        doc.add_next_tick_callback(read)
+        beside(read)
 
     def _tell(self, reading: int, note: Markup, brain: BrainImage | None = None) -> None:
         late = brain is None and self._brain is not None  # how far it was, told after it is there

@@ -47,7 +47,7 @@ class ProblemsView:
         # its line is kept free, so that nothing moves under the next press
         self.seen = text.pane(Markup(""), [CSS], min_height=22, margin=(0, 10))
         self.view = pn.Column(self.counts, self.table, self.seen, sizing_mode="stretch_width")
-        self.table.on_click(lambda event: self.jump(event.row))
+        self.table.on_click(lambda event: next_turn(lambda: self.jump(event.row)))
         session.param.watch(lambda *_: next_turn(self.refresh), ["opened", "checked"])
         self.refresh()
 

@@ -20,6 +20,7 @@ from dashboard.opening import PASTE_LIMIT, UPLOAD_LIMIT, Given, gather_anew, ope
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
+from dashboard.turns import on_page
 from jobs.clock import utc_now
 
 NO_CHOICE = "Choose …"
@@ -89,14 +90,15 @@ class SourceView:
         try:
             states = await asyncio.to_thread(self._context.reader.saved_states)
         except TrackmapperError as error:
-            text.notify("warning", str(error))
+            trouble = str(error)
+            await on_page(lambda: text.notify("warning", trouble))
             return
         options = {NO_CHOICE: ""}
         for state in states:
             options[text.label(state.name) if text.label(state.name) not in options else text.label(state.path)] = (
                 state.path
             )
-        self.saved.param.update(options=options, disabled=not states)
+        await on_page(lambda: self.saved.param.update(options=options, disabled=not states))
 
     async def open(self, given: Given) -> None:
         """Open what was given, showing it as it comes; a later call wins over this one."""
@@ -104,34 +106,38 @@ class SourceView:
         turn, restored = self._turn, False
         words, known = ["Reading the state"], list[Opened]()
         before = self._session.phase if self._session.opened is None else "open"
-        self._session.param.update(phase="working", progress=words[-1], refusal=None)
+        await on_page(lambda: self._session.param.update(phase="working", progress=words[-1], refusal=None))
         task = asyncio.create_task(self._context.ask(open_state, self._context, given, words.append, known.append))
         shown: Opened | None = None
         while not task.done():
             await asyncio.wait({task}, timeout=LOOK_EVERY_S)
             if turn != self._turn:
                 return
-            self._session.progress = words[-1]
+            await self._say(words[-1])
             if known and known[-1] is not shown and not task.done():
                 shown = known[-1]
                 restored = await self._show(shown, renew=restored, turn=turn)
         try:
             opened = task.result()
         except TrackmapperError as error:
-            phase = "open" if before == "open" or shown else "refused"
-            self._session.param.update(phase=phase, refusal=error, progress="")
+            ended = {"phase": "open" if before == "open" or shown else "refused", "refusal": error, "progress": ""}
+            await on_page(lambda: self._session.param.update(**ended))
             return
         await self._show(opened, renew=restored, turn=turn)
         if turn == self._turn:
-            self._opened_from(given)
+            await on_page(lambda: self._opened_from(given))
+
+    async def _say(self, words: str) -> None:
+        if words != self._session.progress:
+            await on_page(lambda: self._session.param.update(progress=words))
 
     async def _show(self, opened: Opened, *, renew: bool, turn: int) -> bool:
         if renew:
-            self._session.renew(opened)
+            await on_page(lambda: self._session.renew(opened))
             return True
         rows = await asyncio.to_thread(self._restore, opened)
         if turn == self._turn:
-            self._session.open(opened, rows)
+            await on_page(lambda: self._session.open(opened, rows))
         return turn == self._turn
 
     async def _gather_anew(self, _event: Event) -> None:
@@ -141,20 +147,21 @@ class SourceView:
             return
         self._turn += 1
         turn, words = self._turn, ["Looking again"]
-        self._session.param.update(phase="working", progress=words[-1])
+        await on_page(lambda: self._session.param.update(phase="working", progress=words[-1]))
         task = asyncio.create_task(self._context.ask(gather_anew, self._context, opened, words.append))
         while not task.done():
             await asyncio.wait({task}, timeout=LOOK_EVERY_S)
             if turn != self._turn:
                 return
-            self._session.progress = words[-1]
+            await self._say(words[-1])
         try:
             found = task.result()
         except TrackmapperError as error:
-            self._session.param.update(phase="open", progress="")
-            text.notify("error", f"Not gathered anew; what was known is still shown. {error}")
+            words.append(f"Not gathered anew; what was known is still shown. {error}")
+            await on_page(lambda: self._session.param.update(phase="open", progress=""))
+            await on_page(lambda: text.notify("error", words[-1]))
             return
-        self._session.renew(found)
+        await on_page(lambda: self._session.renew(found))
 
     def tick(self, now: datetime | None = None) -> None:
         """Bring the age of what is known up to date."""

@@ -8,9 +8,7 @@ from dataclasses import replace
 
 import panel as pn
 import panel.ui as pmui
-from bokeh.document import without_document_lock
 
-from core.errors import TrackmapperError
 from core.models import Assignment, ImageFrame, Recording, Sorting
 from core.same_probe import ShankPlace, of_one_sorting, place_of, reverse_shanks, shank_places
 from core.slots import recording_day
@@ -23,12 +21,13 @@ from dashboard import text
 from dashboard.candidates_view import CandidateCards, Drawable, drawable
 from dashboard.edits import Row
 from dashboard.picture_buttons import picture_buttons
+from dashboard.reading import Reading
 from dashboard.saved_pictures import Kind
 from dashboard.saved_unrolled import UnrolledPicture, draw_unrolled
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
-from dashboard.turns import next_turn, soon
+from dashboard.turns import beside, next_turn, on_page, soon
 from dashboard.unrolled_columns import Column, column_of, columns_of
 from dashboard.unrolled_layout import NO_PLANE, lay_out, lay_out_plane
 from dashboard.unrolled_plots import (
@@ -63,10 +62,9 @@ class UnrolledView:
     """
 
     def __init__(self, session: Session, read_units: ReadUnits | None = None) -> None:
-        self._session, self._read_units = session, read_units
-        self.units: dict[tuple[str, str], StreamUnits] = {}
-        self._failed: dict[tuple[str, str], str] = {}
-        self._reading = False
+        self._session = session
+        read = None if read_units is None else lambda stream: read_units(*stream)
+        self.units: Reading[Stream, tuple[str, str], StreamUnits] = Reading(read, _key, self.draw)
         self._scale: tuple[str, ImageFrame, float] | None = None
         self._plots: tuple[UnrolledPlot, PlanePlot] | None = None
         self._shown = ""
@@ -75,7 +73,7 @@ class UnrolledView:
         self.title = text.pane(Markup(""), [CSS], margin=(6, 10))
         self.facts = text.pane(Markup(""), [CSS], min_width=240, margin=(0, 10))
         self.reverse = pmui.Button(label="Reverse the shank order", size="small", variant="outlined", margin=(4, 3))
-        self.reverse.on_click(lambda _: self.reverse_order())
+        self.reverse.on_click(lambda _: next_turn(self.reverse_order))
         self.compare = pmui.RadioButtonGroup(
             options=MODES,
             value=ROW,
@@ -109,7 +107,7 @@ class UnrolledView:
             self.view.visible = False
             return
         if row.id != self._shown:
-            self._failed.clear()
+            self.units.failed.clear()
             self._shown = row.id
         self.view.visible = True
         if self.compare.value != ROW:
@@ -129,7 +127,7 @@ class UnrolledView:
             atlas=opened.atlas,
             tissue=self._session.tissue,
         )
-        self._show(row.assignment, recording, unrolled, waits=self._read(wanted))
+        self._show(row.assignment, recording, unrolled, waits=self.units.want(wanted))
         self.reverse.disabled = len(_held(self._members(row), places)) < 2
 
     def _draw_candidates(self, opened: Opened, row: Row) -> None:
@@ -153,7 +151,7 @@ class UnrolledView:
             self._plots[0].show(laid)
             self._picture = UnrolledPicture(f"{heading_words}: {name}", laid)
         self._along.visible = bool(drawn)
-        waits = self._read(wanted)
+        waits = self.units.want(wanted)
         self.cards.show(found, opened.colors, tracks=tracks)
         self.cards.say(self._comparison(opened, shown, waits=waits))
 
@@ -184,7 +182,7 @@ class UnrolledView:
             return "The row names no probe yet: choose its recording and stream, or look at other probes."
         if not found:
             return "No probe of this mouse is known."
-        told = ["Scores are logarithms of odds; 0 stands for none of the probes.", *self._failed.values()]
+        told = ["Scores are logarithms of odds; 0 stands for none of the probes.", *self._troubles()]
         if any(each.undrawn for each in found):
             told.append("Where a candidate leaves its shank or sorting open, nothing is drawn that depends on it.")
         return " ".join([*told, "Units are being read."] if waits else told)
@@ -193,18 +191,16 @@ class UnrolledView:
         """Every track held against every probe; None until that is done, beside the page."""
         if self._weighed is not None and self._weighed[0] is opened:
             return self._weighed[1]
-        doc = pn.state.curdoc
         if opened.subject is None or not opened.whole:
             self._weighed = (opened, None)
-        elif doc is not None and self._weighing is not opened:
+        elif pn.state.curdoc is not None and self._weighing is not opened:
             self._weighing = opened
 
-            @without_document_lock  # the page answers meanwhile
             async def weigh() -> None:
                 await self.weigh(opened)
-                doc.add_next_tick_callback(self.draw)
+                await on_page(self.draw)
 
-            doc.add_next_tick_callback(weigh)
+            beside(weigh)
         return None
 
     async def weigh(self, opened: Opened) -> None:
@@ -253,7 +249,7 @@ class UnrolledView:
         # The parts keep their places whatever is selected: to arrange a page anew takes a browser seconds.
         self._along.visible = self._plane.visible = self.reverse.visible = self.facts.visible = True
         self.cards.view.visible = False
-        told = [tag("li", words) for words in (*describe(unrolled), *self._failed.values())]
+        told = [tag("li", words) for words in (*describe(unrolled), *self._troubles())]
         if waits:
             told.append(tag("li", "The units are being read.", cls="dim"))
         text.show(self.facts, tag("ul", *told))
@@ -290,43 +286,11 @@ class UnrolledView:
 
     def _known_units(self, wanted: Sequence[Stream]) -> dict[str, StreamUnits]:
         """By stream, what has been read; the streams are of one sorting."""
-        keys = {stream: (sorting.asset.id, stream) for sorting, stream in wanted}
-        return {stream: self.units[key] for stream, key in keys.items() if key in self.units}
+        known = self.units.known
+        return {each[1]: known[_key(each)] for each in wanted if _key(each) in known}
 
-    def _read(self, wanted: Sequence[Stream]) -> bool:
-        """Read the units that are not known yet beside the page; whether there are any to wait for."""
-        missing = {
-            key: (sorting, stream)
-            for sorting, stream in wanted
-            if (key := (sorting.asset.id, stream)) not in self.units and key not in self._failed
-        }
-        doc = pn.state.curdoc
-        if not missing or self._read_units is None or doc is None:
-            return False
-        if not self._reading:
-
-            @without_document_lock  # the page answers meanwhile
-            async def read() -> None:
-                try:
-                    await self.read(tuple(missing.values()))
-                finally:
-                    self._reading = False
-                # What was selected meanwhile is drawn, and read, by the same call.
-                doc.add_next_tick_callback(self.draw)
-
-            self._reading = True
-            doc.add_next_tick_callback(read)
-        return True
-
-    async def read(self, wanted: Sequence[Stream]) -> None:
-        """Read the units of some streams; what cannot be read is told until another row is selected."""
-        assert self._read_units is not None
-        for sorting, stream in wanted:
-            key = (sorting.asset.id, stream)
-            try:
-                self.units[key] = await self._read_units(sorting, stream)
-            except TrackmapperError as error:
-                self._failed[key] = f"The units of {stream} could not be read. {error}"
+    def _troubles(self) -> list[str]:
+        return [f"The units of {key[1]} could not be read. {error}" for key, error in self.units.failed.items()]
 
     # --- shanks -----------------------------------------------------------------------------------
 
@@ -375,6 +339,10 @@ _KEY = tag(
     "Reverse the shank order turns the mapping round.",
     cls="dim",
 )
+
+
+def _key(stream: Stream) -> tuple[str, str]:
+    return stream[0].asset.id, stream[1]
 
 
 def _chosen(opened: Opened, row: Assignment) -> tuple[Recording | None, Sorting | None, tuple[ShankPlace, ...]]:

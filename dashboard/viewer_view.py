@@ -22,7 +22,7 @@ from dashboard import text
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS
-from dashboard.turns import next_turn
+from dashboard.turns import next_turn, on_page
 from dashboard.viewer_server import VIEWERS, Viewers, is_installed, own_layers
 
 FRAME_HEIGHT = 560
@@ -122,12 +122,16 @@ class NeuroglancerView:
         opened = self._session.opened
         if self._viewers is None or opened is None:
             return
-        document, track = self._document(opened), selected(self._session)
+        document, track = await on_page(lambda: self._document(opened)), selected(self._session)
         try:
             self._token = await asyncio.to_thread(self._viewers.open, document, track)
         except TrackmapperError as error:
-            text.show(self.note, tag("p", str(error), cls="warn", role="alert"))
+            trouble = tag("p", str(error), cls="warn", role="alert")
+            await on_page(lambda: text.show(self.note, trouble))
             return
+        await on_page(self._begun)
+
+    def _begun(self) -> None:
         if pn.state.curdoc:
             pn.state.on_session_destroyed(lambda _: self.close())
         self.frame.token = self._token

@@ -51,7 +51,10 @@ def served(
     more: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """`panel serve dashboard/app.py`, as the README says, until the block ends; `more` goes into its environment."""
+    """`panel serve dashboard/app.py`, as the README says, until the block ends; `more` goes into its environment.
+
+    Every page is changed in turns only, or the block fails at its end: see `lock_watch`.
+    """
     port = free_port()
     log = data.parent / f"dashboard-{port}.log"
     command = [sys.executable, "-m", "panel", "serve", str(ROOT / "dashboard" / "app.py"), "--port", str(port)]
@@ -59,7 +62,10 @@ def served(
     command += ["--plugins", "dashboard.viewer_routes", "--warm"]
     command += [*(["--address", address] if address else []), *options]
     environment = {**os.environ, "TRACKMAPPER_LIBRARY": str(library), "TRACKMAPPER_DATA": str(data)}
-    environment |= {"TRACKMAPPER_USER": "ana", **(more or {})}
+    changed = data.parent / f"unlocked-{port}.log"
+    if "--setup" not in options:
+        command += ["--setup", str(ROOT / "tests" / "lock_watch.py")]
+    environment |= {"TRACKMAPPER_USER": "ana", "TRACKMAPPER_TEST_LOCKS": str(changed), **(more or {})}
     with log.open("wb") as told:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=told, stderr=told)
         try:
@@ -68,6 +74,7 @@ def served(
         finally:
             process.terminate()
             process.wait(timeout=30)
+    assert not changed.exists(), f"changed without the page's lock: {changed.read_text()}"
 
 
 def _wait_until_serving(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -115,11 +115,11 @@ def test_units_are_read_once_and_what_fails_is_told(mapped):
     mapped.select_row(mapped.rows[1].id)
     made = shown(mapped, read_units=read)
     sorting = mapped.opened.subject.recordings[0].sortings[0]
-    asyncio.run(made.read([(sorting, "ProbeB")]))
+    asyncio.run(made.units.read([(sorting, "ProbeB")]))
     made.draw()
     assert "The units of ProbeB could not be read. It is being repaired." in str(made.facts.object)
     assert glyphs(made, "bars")["left"] == []
-    asyncio.run(made.read([(sorting, "ProbeB")]))
+    asyncio.run(made.units.read([(sorting, "ProbeB")]))
     made.draw()
     assert "2 units, 1 of which pass quality control" in str(made.facts.object)
     assert sorted(glyphs(made, "bars")["units"]) == ["1 do not pass", "1 pass", "1 pass"]
@@ -185,7 +185,7 @@ def test_to_use_a_candidate_is_one_change_and_nobody_loses_a_place():
     view.select_row(one)
     made = compared(view, PROBES)
     at = next(i for i, words in enumerate(cards(made)) if "ProbeA of 2024-11-07" in words)
-    made.cards._press(at, None)
+    made.cards._press(at)
     places = {row.assignment.track: (row.assignment.stream, row.assignment.shank) for row in view.rows}
     assert places == {"A_1107": ("ProbeA", None), "B1_shank2": ("ProbeB", 1)}
     assert view.find(one).assignment.note == "mine"
@@ -208,7 +208,7 @@ def test_other_tracks_of_a_probe_and_what_is_said_where_there_is_none():
     told = cards(made)
     assert ["B1_shank2" in told[0], "A_1107" in told[1]] == [True, True]
     assert [button.label for button in made.cards.buttons[:2]] == ["Use this", "Mapped"]
-    made.cards._press(0, None)
+    made.cards._press(0)
     assert view.find(two).assignment.stream == "ProbeB"
     assert view.find(one).assignment.recording == "", "it had nothing to give in return"
     assert view.row == two
@@ -280,7 +280,7 @@ def test_candidates_are_drawn_without_what_they_leave_open():
     for sorting in subject.recordings[0].sortings:
         for stream in sorting.streams:
             known = StreamUnits(HEIGHTS_UM, np.zeros(3), np.array([0, 1, 1]), None, "here")
-            made.units[sorting.asset.id, stream.token] = known
+            made.units.known[sorting.asset.id, stream.token] = known
     made.draw()
     told = glyphs(made, "words")["words"]
     assert "shank open" in told
