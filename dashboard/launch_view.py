@@ -276,13 +276,17 @@ class LaunchView:
             )
         except TrackmapperError as error:
             refused = f"Not launched. {error}"
-            await on_page(lambda: (text.notify("error", refused), self._enable()))
+            await on_page(lambda: self._say_refused(refused))
             return
         twice = bool(done.duplicate_of)
         ended = twice and (await asyncio.to_thread(self._context.store.get, done.job_id)).has_ended
         await on_page(lambda: self._say_launched(done.job_id.lstrip("0"), twice=twice, ended=ended))
         if not ended:
             await self._on_launched(done.job_id)
+
+    def _say_refused(self, words: str) -> None:
+        text.notify("error", words)
+        self._enable()
 
     def _say_launched(self, number: str, *, twice: bool, ended: bool) -> None:
         if ended:

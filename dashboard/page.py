@@ -276,7 +276,8 @@ class Dashboard:
         reader, seen = self.context.reader, self.context.health.last
         shown = Shown(reader.name, reader.launch_refusal, seen, worker, utc_now(), viewer_zone())
         line = status(shown, mouse, self.user, signed_in=self._signed_in)
-        await on_page(lambda: (text.show(self._status, line), text.show(self._banner, banner(shown))))
+        await on_page(lambda: text.show(self._status, line))
+        await on_page(lambda: text.show(self._banner, banner(shown)))
 
 
 def _welcome() -> Markup:

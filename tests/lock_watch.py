@@ -33,7 +33,7 @@ def _held(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]
     return held
 
 
-def _watched(recompute: Callable[[DocumentModelManager], None], told: Path) -> Callable[[DocumentModelManager], None]:
+def watched(recompute: Callable[[DocumentModelManager], None], told: Path) -> Callable[[DocumentModelManager], None]:
     def watched(self: DocumentModelManager) -> None:
         document = self._document()
         context = document.session_context if document is not None else None
@@ -58,4 +58,4 @@ def _watched(recompute: Callable[[DocumentModelManager], None], told: Path) -> C
 if path := os.environ.get("TRACKMAPPER_TEST_LOCKS"):
     for name in ("with_document_locked", "_handle_patch", "_handle_pull", "_handle_push"):
         setattr(ServerSession, name, _held(getattr(ServerSession, name)))
-    DocumentModelManager.recompute = _watched(DocumentModelManager.recompute, Path(path))
+    DocumentModelManager.recompute = watched(DocumentModelManager.recompute, Path(path))
