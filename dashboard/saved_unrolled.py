@@ -18,11 +18,15 @@ from dashboard.unrolled_layout import PLANNED, Laid
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SHANK_IN, _LEAST_IN, _PLANE_IN, _HEIGHT_IN, _DPI = 1.9, 3.8, 2.6, 4.6, 130
+_SHANK_IN, _NARROW_IN, _LEAST_IN, _PLANE_IN, _HEIGHT_IN, _DPI = 1.9, 1.4, 3.8, 2.6, 4.6, 130
+_WIDE = 4
+"""So many columns are as wide as one is for itself; more are narrow, as on the page."""
 _LEFT_IN, _TOP_IN, _BOTTOM_IN, _GAP_IN = 0.7, 0.55, 0.6, 0.75
 _MARKERS = {"circle": "o", "triangle": "^"}
 _PX = 0.75
 """Points of a pixel."""
+_INK = {GREY: "#444b50"}
+"""What is grey on the page is darker on paper."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +44,8 @@ def draw_unrolled(picture: UnrolledPicture, kind: Kind) -> bytes:
     """The shanks along their depth, and the probe's plane where there is one: the same bytes for the same input."""
     from matplotlib.figure import Figure  # here, since every page would wait for it at the server's start
 
-    along_in = max(_LEAST_IN, _SHANK_IN * picture.along.x[1])
+    columns = picture.along.x[1]
+    along_in = max(_LEAST_IN, (_SHANK_IN if columns <= _WIDE else _NARROW_IN) * columns)
     wide = _LEFT_IN + along_in + (0.2 if picture.plane is None else _GAP_IN + _PLANE_IN + 0.2)
     made = Figure(figsize=(wide, _HEIGHT_IN), facecolor="white")
     up_in = _HEIGHT_IN - _TOP_IN - _BOTTOM_IN
@@ -49,6 +54,7 @@ def draw_unrolled(picture: UnrolledPicture, kind: Kind) -> bytes:
         place = (left_in / wide, _BOTTOM_IN / _HEIGHT_IN, across_in / wide, up_in / _HEIGHT_IN)
         axes = made.add_axes(place)
         axes.set(xlim=laid.x, ylim=(laid.y[1], laid.y[0]))
+        axes.set_yticks([depth for depth in axes.get_yticks() if laid.depths[0] <= depth <= laid.depths[1]])
         axes.set_ylabel(laid.y_label, fontsize=8)
         axes.set_xlabel(laid.x_label, fontsize=8)
         axes.tick_params(labelsize=7, color=GREY)
@@ -67,7 +73,9 @@ def draw_unrolled(picture: UnrolledPicture, kind: Kind) -> bytes:
 
 def _draw_along(axes: Axes, laid: Laid) -> None:
     tables = laid.tables
-    axes.set_xticks(sorted(laid.ticks), [laid.ticks[at] for at in sorted(laid.ticks)])
+    # the page moves every other one down where they have no room beside each other; here they have
+    axes.set_xticks(sorted(laid.ticks), [laid.ticks[at].strip() for at in sorted(laid.ticks)])
+    axes.tick_params(axis="x", length=0)
     _boxes(axes, tables["sky"], facecolor=GREY, alpha=0.13)
     _lines(axes, tables["lines"], color=GREY, linewidth=0.8, linestyle="--")
     _lines(axes, tables["planned"], color=PLANNED, linewidth=1.5, linestyle=":")
@@ -122,10 +130,11 @@ def _contacts(axes: Axes, table: dict[str, Any]) -> None:
 def _words(axes: Axes, table: dict[str, Any], align: str = "") -> None:
     count = len(table["x"])
     aligns = table.get("align", [align] * count)
-    right, down = (table.get(name, [0] * count) for name in ("right_px", "down_px"))
+    down, colors = table.get("down_px", [0] * count), table.get("color", [GREY] * count)
     for i in range(count):
         axes.annotate(
-            str(table["words"][i]), (table["x"][i], table["y"][i]), (_PX * right[i], -_PX * down[i]),
-            textcoords="offset points", ha=aligns[i], va="bottom", size=7, weight=table["style"][i], color="#444b50",
+            str(table["words"][i]), (table["x"][i], table["y"][i]), (0, -_PX * down[i]),
+            textcoords="offset points", ha=aligns[i], va="bottom", size=7, weight=table["style"][i],
+            color=_INK.get(colors[i], colors[i]),
             parse_math=False, annotation_clip=False,
         )  # fmt: skip

@@ -56,6 +56,26 @@ def _visible(character: str) -> str:
     return "\ufffd" if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn") else character
 
 
+def shortened(words: str, letters: int) -> str:
+    """Words without their middle where they are too long: names mostly differ at their ends."""
+    if len(words) <= letters:
+        return words
+    end = max(1, letters // 2)
+    return f"{words[: max(0, letters - end - 1)]}…{words[-end:]}"
+
+
+def in_lines(value: object, letters: int) -> tuple[str, ...]:
+    """A label in at most two lines, broken at a separator where one allows it; () for none."""
+    words = label(value)
+    if len(words) <= letters:
+        return (words,) if words else ()
+    if len(words) > 2 * letters:
+        return f"{words[: letters - 1]}…", words[-letters:]
+    ends = [at + 1 for at in range(len(words) - letters - 1, letters) if words[at] in " _-.:/"]
+    at = ends[-1] if ends else letters
+    return words[:at].rstrip(), words[at:]
+
+
 def label(value: object, limit: int = 120) -> str:
     """Data as text that is the same whether a component takes it for text or for HTML, Markdown or LaTeX.
 

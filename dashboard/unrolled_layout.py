@@ -14,7 +14,7 @@ from core.shank_geometry import side_of
 from core.unrolled import DepthBins, ShankPlane, Unrolled, UnrolledShank, depth_bins
 from core.unrolled_target import TargetOnTrack
 from dashboard.edits import shank_label
-from dashboard.text import label
+from dashboard.text import in_lines, label, shortened
 from dashboard.theme import GREY
 from dashboard.unrolled_columns import Column
 
@@ -26,6 +26,14 @@ _TRACK, _CONTACTS, _UNITS = (0.06, 0.18), (0.26, 0.40), (0.48, 0.97)
 """Where the three lanes of a shank stand, as shares of its width."""
 _OFF_UM, _ACROSS_UM = 150.0, 70.0
 """Half the width of the track's lane, and the width of a shank."""
+LEAST_PX, LEAST_BESIDE_PX = 540, 640
+"""The narrowest that a picture is shown: a probe's shanks, and candidates beside each other. Words fit into that."""
+_AXIS_PX, _INNER_PX = 64, 345
+"""Beside the columns, and the height that is theirs."""
+_LETTER_PX, _LINE_PX, _TICKS_PX = 6.5, 14, 108
+"""A letter, a line, and the narrowest column whose ticks fit beside each other."""
+_BEYOND = 0.3
+"""How far from a track its target is still drawn, as a share of the longest track."""
 
 Columns = dict[str, Any]
 
@@ -42,22 +50,40 @@ class Laid:
     """From top to bottom, mm of depth."""
     ticks: dict[float, str]
     """Words under the picture; {} for numbers."""
+    depths: tuple[float, float]
+    """Between which depths are told: beyond them stand words, through which no line should go."""
     x_label: str = ""
     y_label: str = "depth below the surface, mm"
 
 
-def lay_out(columns: Sequence[Column], colors: Mapping[str, str]) -> Laid:
-    """Every shank along its depth: the track with its clicked points, the contacts, the units."""
-    deepest, top = depth_range_mm(columns)
-    room = 0.1 * (deepest - top)
-    high, low = top - 1.6 * room, deepest + 0.8 * room
-    lanes = ((_TRACK, "track"), (_CONTACTS, "contacts"), (_UNITS, "units"))
+def lay_out(columns: Sequence[Column], colors: Mapping[str, str], *, least_px: int = LEAST_PX) -> Laid:
+    """Every shank along its depth: the track with its clicked points, the contacts, the units.
+
+    Args:
+        columns: From left to right.
+        colors: By track.
+        least_px: The narrowest that the picture is shown, by which names are broken and shortened.
+    """
+    count, (deepest, top) = len(columns), depth_range_mm(columns)
+    wide_px = (least_px - _AXIS_PX) / count
+    letters = int(wide_px / _LETTER_PX)
+    aimed = any(column.target is not None and column.target.depth_um is not None for column in columns)
+    # names stand above all that is drawn, targets below it, each with a line of air
+    above_px = _LINE_PX * (max(len(_head(column, letters)) for column in columns) + 1) + 4
+    below_px = _LINE_PX * (3 if aimed else 1) + 4
+    mm_per_px = (deepest - top) / (_INNER_PX - above_px - below_px)
+    y = (top - above_px * mm_per_px, deepest + below_px * mm_per_px)
+    lanes = ((_TRACK, "track"), (_CONTACTS, "contacts"), (_UNITS, "units" if wide_px >= _TICKS_PX else "\nunits"))
     ticks = {
         i + (start + end) / 2: words
-        for i in range(len(columns))
-        for (start, end), words in (lanes if len(columns) == 1 else lanes[1:])
+        for i in range(count)
+        for (start, end), words in (lanes if count == 1 else lanes[1:])
     }
-    return Laid(_drawn(columns, colors, high), (0.0, float(len(columns))), (high, low), ticks)
+    return Laid(_drawn(columns, colors, letters, y), (0.0, float(count)), y, ticks, (top, deepest))
+
+
+def _head(column: Column, letters: int) -> list[str]:
+    return [words for told in (column.head, column.line) for words in in_lines(told, letters)]
 
 
 def lay_out_plane(plane: ShankPlane, unrolled: Unrolled, colors: Mapping[str, str]) -> Laid:
@@ -92,6 +118,7 @@ def lay_out_plane(plane: ShankPlane, unrolled: Unrolled, colors: Mapping[str, st
         (-widest, widest),
         (-0.16 * deepest, 1.08 * deepest),
         {},
+        (0.0, deepest),
         f"um, from {sides[0]} to {sides[1]}",
         "depth along the probe, mm",
     )
@@ -115,7 +142,7 @@ def empty_tables() -> dict[str, Columns]:
         "bars": ("left", "right", "top", "bottom", "color", "fill", "units", "depth"),
         "target": ("x", "y", "where"),
         "contacts": ("x", "y", "marker", "size", "color", "fill", "where"),
-        "words": ("x", "y", "words", "style", "align", "right_px", "down_px"),
+        "words": ("x", "y", "words", "style", "align", "down_px", "color"),
     }
     return {name: {column: [] for column in columns} for name, columns in names.items()}
 
@@ -125,36 +152,39 @@ NO_PLANE = Laid(
     (-1.0, 1.0),
     (0.0, 1.0),
     {},
+    (0.0, 0.0),
 )
 """Where a probe has fewer than two tracks."""
 
 
 def depth_range_mm(columns: Sequence[Column]) -> tuple[float, float]:
-    """The deepest tip, and the highest of all that is shown."""
-    deepest = max(column.shank.length_um for column in columns) / 1000.0
+    """The deepest and the highest of all that is shown, but of a target far from the others."""
+    tips = max(column.shank.length_um for column in columns)
     depths = [float(each.min()) for column in columns for each in _depths(column.shank) if len(each)]
-    told = [column.planned_um for column in columns] + [column.target.depth_um for column in columns if column.target]
-    return deepest, min([0.0, *depths, *(each for each in told if each is not None)]) / 1000.0
+    depths += [column.planned_um for column in columns if column.planned_um is not None]
+    aims = [column.target.depth_um for column in columns if column.target and column.target.depth_um is not None]
+    near = [aim for aim in aims if -_BEYOND * tips <= aim <= (1.0 + _BEYOND) * tips]
+    return max([tips, *near]) / 1000.0, min([0.0, *depths, *near]) / 1000.0
 
 
 def _depths(shank: UnrolledShank) -> tuple[Any, ...]:
     return shank.points_um[:, 0], shank.contacts_um[:, 0], shank.units_um
 
 
-def _drawn(columns: Sequence[Column], colors: Mapping[str, str], high_mm: float) -> dict[str, Columns]:
+def _drawn(
+    columns: Sequence[Column], colors: Mapping[str, str], letters: int, y: tuple[float, float]
+) -> dict[str, Columns]:
     """What each source holds; depths in mm."""
     made = empty_tables()
-    count, deepest = len(columns), depth_range_mm(columns)[0]
+    count, (deepest, top), (high, low) = len(columns), depth_range_mm(columns), y
     bins = [depth_bins(column.shank) for column in columns]
     most = max([int(each.units.max(initial=0)) for each in bins] + [1])
-    _add(made["sky"], left=[0.0], right=[count], top=[high_mm], bottom=[0.0])
+    _add(made["sky"], left=[0.0], right=[count], top=[high], bottom=[0.0])
     _add(made["lines"], x0=[0.0], y0=[0.0], x1=[count], y1=[0.0])
     for i, (column, each) in enumerate(zip(columns, bins, strict=True)):
-        shank, style = column.shank, "bold" if column.chosen else "normal"
-        letters = 24 if count <= 2 else 16
-        if column.head:
-            _say(made, i + 0.02, high_mm, label(column.head, letters), down=15, style=style)
-        _say(made, i + 0.02, high_mm, label(column.line, letters), down=29, style=style)
+        shank = column.shank
+        for line, words in enumerate(_head(column, letters), 1):
+            _say(made, i + 0.02, high, words, down=line * _LINE_PX, style="bold" if column.chosen else "normal")
         if not shank.track:
             _say(made, i + 0.5, 0.5 * deepest, "no track", align="center")
             continue
@@ -166,20 +196,32 @@ def _drawn(columns: Sequence[Column], colors: Mapping[str, str], high_mm: float)
         off = np.clip(shank.points_um[:, 1] / _OFF_UM, -1.0, 1.0)
         _add(made["points"], x=along + half * off, y=shank.points_um[:, 0] / 1000.0, color=[color] * len(off))
         _add(made["lines"], x0=[i + _TRACK[0]], y0=[length], x1=[i + _UNITS[1]], y1=[length])
-        _say(made, i + _UNITS[1], length, "tip", align="right", down=13)
+        _say(made, i + _UNITS[1], length, "tip", align="right", down=_LINE_PX)
         _contacts(made["contacts"], shank, i, color)
-        if column.undrawn:
-            _say(made, i + _UNITS[1], 0.5 * deepest, column.undrawn, align="right")
+        for line, words in enumerate(column.undrawn.split()):  # a word a line: the lane of the units is narrow
+            _say(made, i + _UNITS[1], 0.5 * deepest, words, align="right", down=line * _LINE_PX)
         _bars(made["bars"], shank, each, i, color, most)
         if column.planned_um is not None:
-            at = column.planned_um / 1000.0
-            _add(made["planned"], x0=[i], y0=[at], x1=[i + 1.0], y1=[at])
-            _say(made, i + 0.99, at, "planned surface" if count <= 4 else "planned", align="right", down=-3)
+            _planned(made, i, column.planned_um / 1000.0, "planned surface" if count <= 2 else "planned")
         if column.target is not None and column.target.depth_um is not None:
             at = column.target.depth_um / 1000.0
             _add(made["target"], x=[along], y=[at], where=[_target_words(column.target)])
-            _say(made, i + _TRACK[1], at, label(column.target.words, 18), down=4, right=4)
+            beyond = " ↓" if at > deepest else " ↑" if at < top else ""
+            _say(made, i + 0.02, low, _aim(column.target, letters - len(beyond)) + beyond, down=-3, color=PLANNED)
     return made
+
+
+def _planned(made: dict[str, Columns], at: int, depth: float, words: str) -> None:
+    """The planned surface, with its words on that side of it on which the surface as drawn does not lie."""
+    _add(made["planned"], x0=[at + 0.03], y0=[depth], x1=[at + 0.97], y1=[depth])
+    _say(made, at + 0.97, depth, words, align="right", down=-3 if depth <= 0 else _LINE_PX, color=PLANNED)
+
+
+def _aim(target: TargetOnTrack, letters: int) -> str:
+    """The name of a target below its column, where nothing is drawn."""
+    words = label(target.words)
+    fits = len(words) + 2 <= letters
+    return f"◈ {words if fits else shortened(words.removeprefix('target '), letters - 2)}"
 
 
 def _target_words(target: TargetOnTrack) -> str:
@@ -225,11 +267,11 @@ def _say(
     words: str,
     *,
     down: int = 0,
-    right: int = 0,
     align: str = "left",
     style: str = "normal",
+    color: str = GREY,
 ) -> None:
-    _add(made["words"], x=[x], y=[y], words=[words], style=[style], align=[align], right_px=[right], down_px=[down])
+    _add(made["words"], x=[x], y=[y], words=[words], style=[style], align=[align], down_px=[down], color=[color])
 
 
 def _add(columns: Columns, **more: list[Any] | NDArray[Any]) -> None:

@@ -7,10 +7,11 @@ from bokeh.plotting import figure
 
 from dashboard.plain_figures import quieten
 from dashboard.theme import GREY
-from dashboard.unrolled_layout import PLANNED, Laid, empty_plane, empty_tables
+from dashboard.unrolled_layout import LEAST_PX, PLANNED, Laid, empty_plane, empty_tables
 
 HEIGHT = 400
-LEAST_WIDTH, MOST_WIDTH = 540, 680
+MOST_WIDTH, MOST_BESIDE_WIDTH = 680, 900
+"""Of a probe's shanks, and of candidates beside each other."""
 PLANE_WIDTH = 250
 
 
@@ -19,7 +20,7 @@ class UnrolledPlot:
 
     def __init__(self) -> None:
         self.figure = _plain_figure(
-            "depth below the surface, mm", sizing_mode="stretch_width", min_width=LEAST_WIDTH, max_width=MOST_WIDTH
+            "depth below the surface, mm", sizing_mode="stretch_width", min_width=LEAST_PX, max_width=MOST_WIDTH
         )
         self._sources = {name: ColumnDataSource(columns) for name, columns in empty_tables().items()}
         source = self._sources
@@ -42,8 +43,8 @@ class UnrolledPlot:
             line_width=2,
         )  # fmt: skip
         draw.text(
-            "x", "y", "words", source=source["words"], text_color=GREY, text_font_size="11px", text_font_style="style",
-            text_align="align", x_offset="right_px", y_offset="down_px",
+            "x", "y", "words", source=source["words"], text_color="color", text_font_size="11px",
+            text_font_style="style", text_align="align", y_offset="down_px",
         )  # fmt: skip
         draw.add_tools(
             HoverTool(renderers=[contacts], tooltips=[("contact", "@where"), ("depth", "@y{0.00} mm")]),
@@ -68,7 +69,6 @@ class PlanePlot:
 
     def __init__(self) -> None:
         self.figure = _plain_figure("depth along the probe, mm", sizing_mode="fixed", width=PLANE_WIDTH)
-        self.figure.xaxis.axis_label = "across the probe, um"
         self.figure.xaxis.ticker.desired_num_ticks = 4
         self._tracks, self._words = (ColumnDataSource(columns) for columns in empty_plane().values())
         self.figure.segment("x0", "y0", "x1", "y1", source=self._tracks, color="color", line_width="width")
@@ -82,12 +82,15 @@ class PlanePlot:
         """Draw another one."""
         _show(self.figure, laid)
         self.figure.xaxis.axis_label = laid.x_label
+        # axes of nothing would tell numbers of nothing
+        self.figure.axis.visible = self.figure.grid.visible = bool(len(laid.tables["tracks"]["x0"]))
         self._tracks.data, self._words.data = laid.tables["tracks"], laid.tables["words"]
 
 
 def _show(made: figure, laid: Laid) -> None:
     made.x_range.update(start=laid.x[0], end=laid.x[1])
     made.y_range.update(start=laid.y[1], end=laid.y[0])
+    made.yaxis.bounds = made.ygrid.bounds = laid.depths
 
 
 def _plain_figure(depth: str, **layout: object) -> figure:

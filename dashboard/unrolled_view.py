@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import panel as pn
 import panel.ui as pmui
+from bokeh.plotting import figure
 
 from core.models import Assignment, ImageFrame, Recording, Sorting
 from core.same_probe import ShankPlace, of_one_sorting, place_of, reverse_shanks, shank_places
@@ -29,15 +30,8 @@ from dashboard.text import Markup, tag
 from dashboard.theme import CSS
 from dashboard.turns import beside, next_turn, on_page, soon
 from dashboard.unrolled_columns import Column, column_of, columns_of
-from dashboard.unrolled_layout import NO_PLANE, lay_out, lay_out_plane
-from dashboard.unrolled_plots import (
-    HEIGHT,
-    LEAST_WIDTH,
-    MOST_WIDTH,
-    PLANE_WIDTH,
-    PlanePlot,
-    UnrolledPlot,
-)
+from dashboard.unrolled_layout import LEAST_BESIDE_PX, LEAST_PX, NO_PLANE, lay_out, lay_out_plane
+from dashboard.unrolled_plots import HEIGHT, MOST_BESIDE_WIDTH, MOST_WIDTH, PlanePlot, UnrolledPlot
 
 ReadUnits = Callable[[Sorting, str], Awaitable[StreamUnits]]
 """Reads the units of one stream of a sorting.
@@ -138,8 +132,7 @@ class UnrolledView:
         name = (row.assignment.stream or "no stream") if tracks else row.assignment.track
         heading_words = "Tracks for one probe" if tracks else "Probes for one track"
         text.show(self.title, tag("div", tag("h2", heading_words), tag("span", name, cls="dim"), cls="row"))
-        self._plane.visible = self.reverse.visible = self.facts.visible = False
-        self.cards.view.visible = True
+        self._arrange(beside=True)
         mouse = self._weighed_mouse(opened)
         found = () if mouse is None else (other_tracks if tracks else other_probes)(mouse, row.assignment)
         shown = [drawable(opened, each) for each in found]
@@ -147,7 +140,7 @@ class UnrolledView:
         columns = [self._column(opened, each, tracks=tracks) for each in shown]
         drawn = [column for column in columns if column is not None]
         if drawn and self._plots is not None:
-            laid = lay_out(drawn, opened.colors)
+            laid = lay_out(drawn, opened.colors, least_px=LEAST_BESIDE_PX)
             self._plots[0].show(laid)
             self._picture = UnrolledPicture(f"{heading_words}: {name}", laid)
         self._along.visible = bool(drawn)
@@ -237,7 +230,7 @@ class UnrolledView:
             self._build()
         if unrolled is None or opened is None or self._plots is None:
             self._along.visible = self._plane.visible = self.reverse.visible = self.cards.view.visible = False
-            self.facts.visible = True
+            self._told.visible = True
             text.show(self.facts, tag("p", "The points of this track make no line, so nothing can be placed along it."))
             return
         along, plane = self._plots
@@ -247,8 +240,8 @@ class UnrolledView:
         along.show(laid)
         plane.show(flat or NO_PLANE)
         # The parts keep their places whatever is selected: to arrange a page anew takes a browser seconds.
-        self._along.visible = self._plane.visible = self.reverse.visible = self.facts.visible = True
-        self.cards.view.visible = False
+        self._arrange(beside=False)
+        self._along.visible = True
         told = [tag("li", words) for words in (*describe(unrolled), *self._troubles())]
         if waits:
             told.append(tag("li", "The units are being read.", cls="dim"))
@@ -256,15 +249,8 @@ class UnrolledView:
 
     def _build(self) -> None:
         self._plots = UnrolledPlot(), PlanePlot()
-        self._along = pn.pane.Bokeh(
-            self._plots[0].figure,
-            height=HEIGHT,
-            sizing_mode="stretch_width",
-            min_width=LEAST_WIDTH,
-            max_width=MOST_WIDTH,
-        )
-        self._plane = pn.pane.Bokeh(self._plots[1].figure, height=HEIGHT, width=PLANE_WIDTH, sizing_mode="fixed")
-        told = pn.Column(self.facts, height=HEIGHT, scroll="y-auto", sizing_mode="stretch_width", margin=0)
+        self._along, self._plane = (_pane(plot.figure) for plot in self._plots)
+        self._told = pn.Column(self.facts, height=HEIGHT, scroll="y-auto", sizing_mode="stretch_width", margin=0)
         self.view[:] = [
             pn.FlexBox(
                 self.title,
@@ -274,9 +260,16 @@ class UnrolledView:
                 align_items="center",
                 sizing_mode="stretch_width",
             ),
-            pn.Row(self._along, self._plane, told, self.cards.view, sizing_mode="stretch_width", margin=0),
+            pn.Row(self._along, self._plane, self._told, self.cards.view, sizing_mode="stretch_width", margin=0),
             text.pane(_KEY, [CSS], margin=(0, 10)),
         ]
+
+    def _arrange(self, *, beside: bool) -> None:
+        """Give room to candidates beside each other, or to the probe of one row: a change of mode alone moves parts."""
+        least, most = (LEAST_BESIDE_PX, MOST_BESIDE_WIDTH) if beside else (LEAST_PX, MOST_WIDTH)
+        self._along.param.update(min_width=least, max_width=most)
+        self._plane.visible = self.reverse.visible = self._told.visible = not beside
+        self.cards.view.visible = beside
 
     async def picture(self, kind: Kind) -> bytes:
         """What is shown, as a file; b"" when nothing is."""
@@ -329,10 +322,18 @@ class UnrolledView:
         return self._scale[2]
 
 
+def _pane(made: figure) -> pn.pane.Bokeh:
+    """A figure's pane with the figure's own layout: a pane takes that with a new figure, not with its first."""
+    pane = pn.pane.Bokeh()
+    pane.object = made
+    return pane
+
+
 _KEY = tag(
     "p",
     "● contact in the brain, △ contact above the surface or outside the tissue · ▮ units that pass quality control "
-    "▯ other units, by 0.1 mm · shaded: above the surface (the upper end of the track) · ◈ nearest to the target. "
+    "▯ other units, by 0.1 mm · shaded: above the surface (the upper end of the track) · ┅ the surface as "
+    "planned, by how far the probe was moved in · ◈ nearest to the target. "
     "Contacts and units are placed from the tip, with the lowest row of electrodes 200 um above it. "
     "The probe's plane is drawn as it stands in the brain: L left, R right, P back, A front. Shank 1 is the left-most "
     "one seen from the side of the contacts with the tips down; which way they looked is a question for you, and "

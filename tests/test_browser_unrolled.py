@@ -42,6 +42,10 @@ def test_a_row_shows_its_contacts_and_the_shanks_turn_round_and_back(tmp_path):
         page.get_by_role("button", name="Other tracks for this probe").click()
         expect(page.get_by_text("Scores are logarithms of odds")).to_be_visible()
         expect(page.get_by_text("one of 4 parallel tracks").first).to_be_visible()
+        scores = page.get_by_text("Scores are logarithms of odds").bounding_box()
+        shown = [box for each in page.locator(".bk-Canvas").all() if (box := each.bounding_box())]
+        beside = max(box["x"] + box["width"] for box in shown if abs(box["y"] - scores["y"]) < 60)
+        assert 0 <= scores["x"] - beside < 60, "the picture takes the room up to the cards"
         page.get_by_role("button", name="Use this").first.click()
         expect(cell(page, "shank", first)).not_to_have_text("1 of 4")
         page.get_by_role("button", name="Undo", exact=True).click()
