@@ -9,15 +9,14 @@ from functools import partial
 import panel as pn
 import panel.ui as pmui
 
-from core.models import Recording, Sorting
-from core.same_probe import ShankPlace, place_of, shank_places
+from core.same_probe import place_of
 from core.suggestions.candidates import MOST, Candidate
 from dashboard import text
-from dashboard.state import Opened
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, GREY
 from dashboard.track_detail import odds
 from dashboard.turns import next_turn
+from dashboard.unrolled_source import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,27 +24,16 @@ class Drawable:
     """A candidate with what its picture needs."""
 
     candidate: Candidate
-    recording: Recording | None
-    sorting: Sorting | None
-    places: tuple[ShankPlace, ...]
+    source: Source
 
     @property
     def undrawn(self) -> str:
         """What stands where contacts and units cannot be drawn; "" where they can."""
         mine = self.candidate.assignment
-        if self.recording is None or not mine.stream:
+        if self.source.recording is None or not mine.stream:
             return ""
-        return "shank open" if place_of(mine, self.places) is None else "" if self.sorting else "no sorting"
-
-
-def drawable(opened: Opened, candidate: Candidate) -> Drawable:
-    """Where a candidate's contacts and units are taken from. What it leaves open is not chosen for it."""
-    mine = candidate.assignment
-    recording = opened.subject.recording(mine.recording) if opened.subject else None
-    if recording is None:
-        return Drawable(candidate, None, None, ())
-    sorting = next((each for each in recording.sortings if each.asset.name == mine.sorting), None)
-    return Drawable(candidate, recording, sorting, shank_places(recording, sorting, mine.stream) if mine.stream else ())
+        shank_open = place_of(mine, self.source.places) is None
+        return "shank open" if shank_open else "" if self.source.sorting else "no sorting"
 
 
 def name_of(candidate: Candidate, *, tracks: bool) -> str:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from core.brain_images import BrainProjections
 from core.models import Assignment
-from core.same_probe import place_of, shank_places
-from core.subjects.units import StreamUnits
+from core.same_probe import place_of
 from core.tissue import Tissue
-from core.unrolled import drawn_scale, unroll
+from core.unrolled import drawn_scale
 from core.unrolled_words import describe
 from dashboard.edits import Row
 from dashboard.saved_unrolled import UnrolledPicture
 from dashboard.state import Opened
 from dashboard.unrolled_columns import columns_of
 from dashboard.unrolled_layout import lay_out, lay_out_plane
+from dashboard.unrolled_source import UnitsByStream, key_of, source_of, unroll_row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,8 +26,7 @@ class Evidence:
     brain: BrainProjections | None = None
     """Behind the tracks."""
     tissue: Tissue | None = None
-    units: Mapping[tuple[str, str], StreamUnits] = field(default_factory=dict)
-    """By (sorted asset's id, stream)."""
+    units: UnitsByStream = field(default_factory=dict)
 
 
 def probe_pictures(opened: Opened, rows: Sequence[Row], evidence: Evidence) -> Iterator[UnrolledPicture]:
@@ -46,30 +45,15 @@ def probe_pictures(opened: Opened, rows: Sequence[Row], evidence: Evidence) -> I
 def _picture(
     opened: Opened, row: Assignment, rows: Sequence[Assignment], evidence: Evidence, scale: float
 ) -> tuple[UnrolledPicture | None, set[str]]:
-    subject = opened.subject
-    recording = subject.recording(row.recording) if subject else None
-    if subject is None or recording is None:
+    source = source_of(opened, row)
+    recording = source.recording
+    if recording is None:
         return None, set()
-    found = subject.sorting(row.sorting)
-    sorting = found[1] if found is not None and found[0].name == recording.name else None
-    places = shank_places(recording, sorting, row.stream)
-    keys = {place.stream: (sorting.asset.id, place.stream) for place in places} if sorting is not None else {}
-    unrolled = unroll(
-        row,
-        rows,
-        opened.state,
-        opened.frame,
-        recording=recording,
-        sorting=sorting,
-        units={stream: evidence.units[key] for stream, key in keys.items() if key in evidence.units},
-        scale=scale,
-        atlas=opened.atlas,
-        tissue=evidence.tissue,
-    )
-    streams = {place.stream for place in places}
-    if unrolled is None or place_of(row, places) is None:
+    unrolled = unroll_row(opened, row, rows, source, evidence.units, tissue=evidence.tissue, scale=scale)
+    streams = {place.stream for place in source.places}
+    if unrolled is None or place_of(row, source.places) is None:
         return None, streams
-    unread = [stream for stream, key in keys.items() if key not in evidence.units]
+    unread = dict.fromkeys(each[1] for each in source.streams if key_of(each) not in evidence.units)
     words = describe(unrolled) + ((f"Not looked at: the units of {', '.join(unread)}.",) if unread else ())
     return UnrolledPicture(
         f"{row.stream} of {recording.start[:16] or recording.name}",

@@ -11,15 +11,15 @@ import panel.ui as pmui
 from bokeh.plotting import figure
 
 from core.models import Assignment, ImageFrame, Recording, Sorting
-from core.same_probe import ShankPlace, of_one_sorting, place_of, reverse_shanks, shank_places
+from core.same_probe import ShankPlace, of_one_sorting, place_of, reverse_shanks
 from core.slots import recording_day
 from core.subjects.units import StreamUnits
 from core.suggestions.candidates import Candidate, other_probes, other_tracks
 from core.suggestions.door import WeighedMouse, weigh_mouse
-from core.unrolled import Unrolled, drawn_scale, unroll
+from core.unrolled import Unrolled, drawn_scale
 from core.unrolled_words import describe
 from dashboard import text
-from dashboard.candidates_view import CandidateCards, Drawable, drawable
+from dashboard.candidates_view import CandidateCards, Drawable
 from dashboard.edits import Row
 from dashboard.picture_buttons import picture_buttons
 from dashboard.reading import Reading
@@ -32,6 +32,7 @@ from dashboard.turns import beside, next_turn, on_page, soon
 from dashboard.unrolled_columns import Column, column_of, columns_of
 from dashboard.unrolled_layout import LEAST_BESIDE_PX, LEAST_PX, NO_PLANE, lay_out, lay_out_plane
 from dashboard.unrolled_plots import HEIGHT, MOST_BESIDE_WIDTH, MOST_WIDTH, PlanePlot, UnrolledPlot
+from dashboard.unrolled_source import Source, Stream, key_of, source_of, unroll_row
 
 ReadUnits = Callable[[Sorting, str], Awaitable[StreamUnits]]
 """Reads the units of one stream of a sorting.
@@ -41,8 +42,6 @@ Raises:
 """
 
 
-Stream = tuple[Sorting, str]
-"""A stream of a sorting by its token."""
 ROW, PROBES, TRACKS = "row", "probes", "tracks"
 MODES = {"This assignment": ROW, "Other probes for this track": PROBES, "Other tracks for this probe": TRACKS}
 
@@ -58,7 +57,7 @@ class UnrolledView:
     def __init__(self, session: Session, read_units: ReadUnits | None = None) -> None:
         self._session = session
         read = None if read_units is None else lambda stream: read_units(*stream)
-        self.units: Reading[Stream, tuple[str, str], StreamUnits] = Reading(read, _key, self.draw)
+        self.units: Reading[Stream, tuple[str, str], StreamUnits] = Reading(read, key_of, self.draw)
         self._scale: tuple[str, ImageFrame, float] | None = None
         self._plots: tuple[UnrolledPlot, PlanePlot] | None = None
         self._shown = ""
@@ -107,22 +106,14 @@ class UnrolledView:
         if self.compare.value != ROW:
             self._draw_candidates(opened, row)
             return
-        recording, sorting, places = _chosen(opened, row.assignment)
-        wanted = [] if sorting is None else [(sorting, place.stream) for place in places]
-        unrolled = unroll(
-            row.assignment,
-            [each.assignment for each in self._session.rows],
-            opened.state,
-            opened.frame,
-            recording=recording,
-            sorting=sorting,
-            units=self._known_units(wanted),
-            scale=self._drawn_scale(opened),
-            atlas=opened.atlas,
-            tissue=self._session.tissue,
-        )
-        self._show(row.assignment, recording, unrolled, waits=self.units.want(wanted))
-        self.reverse.disabled = len(_held(self._members(row), places)) < 2
+        source = source_of(opened, row.assignment)
+        unrolled = self._unroll(opened, row.assignment, [each.assignment for each in self._session.rows], source)
+        self._show(row.assignment, source.recording, unrolled, waits=self.units.want(source.streams))
+        self.reverse.disabled = len(_held(self._members(row), source.places)) < 2
+
+    def _unroll(self, opened: Opened, row: Assignment, rows: Sequence[Assignment], source: Source) -> Unrolled | None:
+        known, tissue = self.units.known, self._session.tissue
+        return unroll_row(opened, row, rows, source, known, tissue=tissue, scale=self._drawn_scale(opened))
 
     def _draw_candidates(self, opened: Opened, row: Row) -> None:
         """Show what else the row's track, or its probe's, could be."""
@@ -135,8 +126,8 @@ class UnrolledView:
         self._arrange(beside=True)
         mouse = self._weighed_mouse(opened)
         found = () if mouse is None else (other_tracks if tracks else other_probes)(mouse, row.assignment)
-        shown = [drawable(opened, each) for each in found]
-        wanted = [(each.sorting, place.stream) for each in shown if each.sorting for place in each.places]
+        shown = [Drawable(each, source_of(opened, each.assignment)) for each in found]
+        wanted = [stream for each in shown for stream in each.source.streams]
         columns = [self._column(opened, each, tracks=tracks) for each in shown]
         drawn = [column for column in columns if column is not None]
         if drawn and self._plots is not None:
@@ -149,21 +140,9 @@ class UnrolledView:
         self.cards.say(self._comparison(opened, shown, waits=waits))
 
     def _column(self, opened: Opened, shown: Drawable, *, tracks: bool) -> Column | None:
-        wanted = [(shown.sorting, place.stream) for place in shown.places if shown.sorting]
-        unrolled = unroll(
-            shown.candidate.assignment,
-            [shown.candidate.assignment],
-            opened.state,
-            opened.frame,
-            recording=shown.recording,
-            sorting=shown.sorting,
-            units=self._known_units(wanted),
-            scale=self._drawn_scale(opened),
-            atlas=opened.atlas,
-            tissue=self._session.tissue,
-        )
-        each = shown.candidate
-        day = "score" if tracks or shown.recording is None else recording_day(shown.recording)[5:]
+        each, recording = shown.candidate, shown.source.recording
+        unrolled = self._unroll(opened, each.assignment, [each.assignment], shown.source)
+        day = "score" if tracks or recording is None else recording_day(recording)[5:]
         head = each.assignment.track if tracks else each.assignment.stream
         line = f"{day} · {each.score:.1f}"
         return unrolled and column_of(unrolled, head, line, chosen=each.is_own, undrawn=shown.undrawn)
@@ -277,11 +256,6 @@ class UnrolledView:
 
     # --- units ------------------------------------------------------------------------------------
 
-    def _known_units(self, wanted: Sequence[Stream]) -> dict[str, StreamUnits]:
-        """By stream, what has been read; the streams are of one sorting."""
-        known = self.units.known
-        return {each[1]: known[_key(each)] for each in wanted if _key(each) in known}
-
     def _troubles(self) -> list[str]:
         return [f"The units of {key[1]} could not be read. {error}" for key, error in self.units.failed.items()]
 
@@ -293,9 +267,8 @@ class UnrolledView:
         opened = self._session.opened
         if row is None or opened is None:
             return
-        _, _, places = _chosen(opened, row.assignment)
         members = self._members(row)
-        turned = reverse_shanks([each.assignment for each in members], places)
+        turned = reverse_shanks([each.assignment for each in members], source_of(opened, row.assignment).places)
         after = {each.id: replace(each, assignment=new) for each, new in zip(members, turned, strict=True)}
         self._session.change(
             tuple(after.get(each.id, each) for each in self._session.rows),
@@ -306,7 +279,7 @@ class UnrolledView:
         """The rows of the same probe in the same recording."""
         if self._session.opened is None:
             return []
-        _, _, places = _chosen(self._session.opened, row.assignment)
+        places = source_of(self._session.opened, row.assignment).places
         return [
             each
             for each in self._session.rows
@@ -340,19 +313,6 @@ _KEY = tag(
     "Reverse the shank order turns the mapping round.",
     cls="dim",
 )
-
-
-def _key(stream: Stream) -> tuple[str, str]:
-    return stream[0].asset.id, stream[1]
-
-
-def _chosen(opened: Opened, row: Assignment) -> tuple[Recording | None, Sorting | None, tuple[ShankPlace, ...]]:
-    """What a row is mapped to, as far as that exists; without a sorting its probe is known by settings.xml."""
-    recording = opened.subject.recording(row.recording) if opened.subject else None
-    if recording is None:
-        return None, None, ()
-    sorting = next((each for each in recording.sortings if each.asset.name == row.sorting), None)
-    return recording, sorting, shank_places(recording, sorting, row.stream) if row.stream else ()
 
 
 def _held(rows: list[Row], places: tuple[ShankPlace, ...]) -> set[int]:

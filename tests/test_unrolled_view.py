@@ -19,6 +19,7 @@ from dashboard.state import Session
 from dashboard.unrolled_view import PROBES, ROW, TRACKS, UnrolledView
 
 HEIGHTS_UM = np.array([100.0, 900.0, 950.0])
+WIDTHS = ("sizing_mode", "width", "height", "min_width", "max_width")
 
 
 def with_contacts():
@@ -301,3 +302,23 @@ def test_the_tissue_that_is_read_later_is_seen_in_the_picture(mapped):
     mapped.see(bare)
     made.draw()
     assert set(glyphs(made, "contacts")["where"]) == {"outside the tissue", "above the surface"}
+
+
+def test_pictures_keep_their_figures_widths_when_hidden_and_shown_again(mapped):
+    mapped.select_row(mapped.rows[0].id)
+    made = compared(mapped, ROW)
+
+    def widths(pane):
+        of_figure, of_pane = ({name: getattr(each, name) for name in WIDTHS} for each in (pane.object, pane))
+        assert of_figure == of_pane
+        return of_pane
+
+    alone, plane = widths(made._along), widths(made._plane)
+    assert (alone["sizing_mode"], plane["sizing_mode"], plane["width"]) == ("stretch_width", "fixed", 250)
+    made.compare.value = TRACKS
+    made.draw()
+    assert not made._plane.visible
+    assert widths(made._along)["min_width"] > alone["min_width"]
+    made.compare.value = ROW
+    made.draw()
+    assert (widths(made._along), widths(made._plane)) == (alone, plane)
