@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from core.atlas_files import find_atlas
-from core.checks import Thresholds, check_mapping
+from core.checks import Thresholds, check_mapping, planned_ways
 from core.checks.earlier import Converted
 from core.errors import InputError, PlatformError, StateError
 from core.geometry import assumed_frame
@@ -152,17 +152,19 @@ def check_rows(
     """Every problem of the rows as they stand, and which row each manifest row is."""
     mapping = Mapping(subject=opened.state.subject or "", assignments=tuple(row.assignment for row in rows))
     manifest = rows_from_mapping(mapping, opened.subject, opened.state)
+    limits = limits or Thresholds()
     problems = check_mapping(
         manifest,
         state=opened.state,
         subject=opened.subject,
         mapping=mapping,
         converted=converted,
-        limits=limits or Thresholds(),
+        limits=limits,
         atlas=opened.atlas,
         tissue=opened.tissue,
     )
-    return Checked(tuple(problems), tuple(row.id for row in rows if row.assignment.include))
+    planned = planned_ways(manifest, state=opened.state, subject=opened.subject, limits=limits)
+    return Checked(tuple(problems), tuple(row.id for row in rows if row.assignment.include), planned)
 
 
 def opened_words(opened: Opened) -> str:

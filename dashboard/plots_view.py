@@ -12,7 +12,7 @@ from bokeh.document import Document
 
 from core.brain_images import BrainImage, BrainProjections
 from core.errors import TrackmapperError
-from core.models import Asset, ImageChannel, ImageFrame
+from core.models import Asset, ImageChannel, ImageFrame, Points
 from core.subjects.shown_image import shown_brain
 from dashboard import text
 from dashboard.picture_buttons import picture_buttons
@@ -28,6 +28,8 @@ from dashboard.turns import beside, in_turns, next_turn, on_page, soon
 PLOTS_HEIGHT = 720
 BRIGHTEST = 300
 """Percent of the slider."""
+
+_DASHED = "Dashed: where the selected track would go by its manipulator's angles, where these tell it."
 
 ReadBrain = Callable[[Asset, ImageChannel, Callable[[float], None], Callable[[], bool]], Awaitable[BrainImage]]
 """(stitched asset, its channel, told the share that is read, asked whether to end) -> the brain.
@@ -69,6 +71,7 @@ class PlotsView:
         self.view = pn.Column(height=PLOTS_HEIGHT, sizing_mode="stretch_width", margin=0)
         session.param.watch(lambda *_: self.plan_drawing(), "opened")
         session.param.watch(lambda event: self._highlight(event.new), "track")
+        session.param.watch(lambda *_: self._show_planned(), ["track", "checked"])
         # what stands here first is hidden later, not taken away: browsers forget what others may still refer to
         self._skeleton = pmui.Skeleton(height=PLOTS_HEIGHT - 20, sizing_mode="stretch_width", variant="rectangular")
         self.view[:] = [self._skeleton]
@@ -114,9 +117,10 @@ class PlotsView:
         else:
             self._plots.show(self._scene)
         box = self._scene.box_image_ras_mm is not None
-        self._note = "Image space, RAS. Dotted: the image." if box else "Image space, RAS."
+        self._note = f"Image space, RAS. {'Dotted: the image. ' if box else ''}{_DASHED}"
         self._show_brain()
         self._plots.highlight(self._session.track)
+        self._show_planned()
         self._say(self._session.opened)
         soon(self._draw_solid)
 
@@ -145,7 +149,9 @@ class PlotsView:
         if opened is None:
             return b""
         drawn = await asyncio.to_thread(scene, opened.state, opened.frame, opened.colors)
-        return await asyncio.to_thread(draw_views, drawn, heading(opened), kind, brain=self.brain)
+        track, way = self._session.track, self._planned_way
+        planned = {} if way is None else {track: way}
+        return await asyncio.to_thread(draw_views, drawn, heading(opened), kind, brain=self.brain, planned=planned)
 
     @property
     def brain(self) -> BrainProjections | None:
@@ -165,6 +171,14 @@ class PlotsView:
             self._plots.highlight(track)
         if self._solid:
             soon(self._highlight_solid)  # half a second of the browser, where it draws without a graphics card
+
+    @property
+    def _planned_way(self) -> Points | None:
+        return self._session.checked.planned.get(self._session.track)
+
+    def _show_planned(self) -> None:
+        if self._plots is not None:
+            self._plots.show_planned(self._planned_way)
 
     def _highlight_solid(self) -> None:
         if self._solid:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from core.brain_images import BrainProjections, Projection
+from core.models import Points
 from dashboard.state import Opened
 from dashboard.text import plain
-from dashboard.theme import GREY
+from dashboard.theme import GREY, PLANNED
 from dashboard.track_lines import Scene
 
 if TYPE_CHECKING:
@@ -41,7 +43,14 @@ def heading(opened: Opened) -> str:
     return plain(" · ".join(filter(None, [opened.state.stem, mouse])), 90)
 
 
-def draw_views(drawn: Scene, title: str, kind: Kind, *, brain: BrainProjections | None = None) -> bytes:
+def draw_views(
+    drawn: Scene,
+    title: str,
+    kind: Kind,
+    *,
+    brain: BrainProjections | None = None,
+    planned: Mapping[str, Points] | None = None,
+) -> bytes:
     """The three projections at one scale, with the tracks' names.
 
     Args:
@@ -49,6 +58,7 @@ def draw_views(drawn: Scene, title: str, kind: Kind, *, brain: BrainProjections 
         title: First line of the picture.
         kind: Format of the file.
         brain: Behind the tracks.
+        planned: By track, (2, 3) um from where to where it would go as planned.
 
     Returns:
         The same bytes for the same input.
@@ -64,9 +74,13 @@ def draw_views(drawn: Scene, title: str, kind: Kind, *, brain: BrainProjections 
     pictures = (brain.coronal, brain.sagittal, brain.horizontal) if brain else (None, None, None)
     corners = ((_MARGIN_IN, upper), (right, upper), (_MARGIN_IN, lower))
     for view, corner, picture in zip(_VIEWS, corners, pictures, strict=True):
-        _draw_view(figure, drawn, view, corner, scale, picture)
+        axes = _draw_view(figure, drawn, view, corner, scale, picture)
+        for way_um in (planned or {}).values():
+            axes.plot(*way_um[:, view[1:]].T / 1000.0, color=PLANNED, linewidth=1.2, linestyle="--")
     _text(figure, _MARGIN_IN, _HEIGHT_IN - 0.35, title, size=11, weight="bold")
     told = "Image space, RAS" + (f"; assumed: {drawn.assumed}" if drawn.assumed else "")
+    if planned:
+        told += f"; dashed: {', '.join(plain(track, 28) for track in planned)} by the manipulator's angles"
     _text(figure, _MARGIN_IN, _HEIGHT_IN - 0.58, told, size=8, color=GREY)
     _name_tracks(figure, drawn, right, upper - _GAP_IN)
     return saved(figure, kind)
@@ -79,7 +93,7 @@ def _draw_view(
     corner_in: tuple[float, float],
     scale: float,
     picture: Projection | None,
-) -> None:
+) -> Axes:
     name, across, up = view
     (left, bottom), (end, top) = drawn.limits_mm[:, [across, up]]
     place = (*corner_in, (end - left) * scale, (top - bottom) * scale)
@@ -101,6 +115,7 @@ def _draw_view(
         axes.plot([x0, x1, x1, x0, x0], [y0, y0, y1, y1, y0], color=GREY, linewidth=0.7, linestyle=":")
     for line in drawn.lines:
         axes.plot(*line.points_image_ras_mm[:, [across, up]].T, color=line.color, linewidth=1.6)
+    return axes
 
 
 def _name_tracks(figure: Figure, drawn: Scene, left_in: float, top_in: float) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from dashboard.saved_pictures import Kind, saved
 from dashboard.text import plain
-from dashboard.theme import GREY
-from dashboard.unrolled_layout import PLANNED, Laid
+from dashboard.theme import GREY, PLANNED
+from dashboard.unrolled_layout import Laid
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

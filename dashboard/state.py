@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import param
 
 from core.atlas_frames import AffineAtlas
 from core.checks.earlier import Converted
 from core.errors import InputError
-from core.models import Assignment, ImageFrame, Mapping, Problem, Subject, Suggestion
+from core.models import Assignment, ImageFrame, Mapping, Points, Problem, Subject, Suggestion
 from core.models import State as NeuroState
 from core.tissue import Tissue
 from dashboard import edits
@@ -51,6 +51,8 @@ class Checked:
     problems: tuple[Problem, ...]
     row_ids: tuple[str, ...]
     """Row id of each manifest row, in the manifest's order: only included rows are in it."""
+    planned: dict[str, Points] = field(default_factory=dict, compare=False)
+    """By track, where it would go as planned, as `planned_ways` tells it; without those of which that is not known."""
 
     def row_id(self, problem: Problem) -> str | None:
         """Id of the row a problem is about."""

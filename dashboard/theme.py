@@ -12,6 +12,9 @@ ERROR = {"light": "#b3261e", "dark": "#ff8a80"}
 GREY = "#7d8a94"
 """Axes, frames and captions of plots: readable on the dark and on the light page alike."""
 
+PLANNED = "#d64550"
+"""What was planned: readable on the dark and on the light page alike."""
+
 HEADER_SX = {"& .MuiAppBar-root": {"backgroundColor": "#0b4a61", "color": "#ffffff", "backgroundImage": "none"}}
 """The header looks the same on the light and on the dark page."""
 

@@ -26,7 +26,7 @@ from core.brain_images import BrainProjections, Projection
 from core.models import Points
 from dashboard import hover_link, text
 from dashboard.plain_figures import quieten
-from dashboard.theme import CSS, GREY
+from dashboard.theme import CSS, GREY, PLANNED
 from dashboard.track_lines import Scene
 from dashboard.turns import next_turn
 
@@ -52,6 +52,7 @@ class TrackPlots:
         self.marked = ""
         self.lines = ColumnDataSource(_lines(scene), name=hover_link.LINES)
         self.ends, self._box = ColumnDataSource(_ends(scene, "")), ColumnDataSource(_box(scene))
+        self.planned = ColumnDataSource(_way(None))
         self.brain = {name: BrainBehind() for name, _, _ in VIEWS}
         self._figures: dict[str, figure] = {}
         self.coronal, self.sagittal, self.horizontal = (self._projection(*view) for view in VIEWS)
@@ -68,7 +69,7 @@ class TrackPlots:
     def clear(self) -> None:
         """Draw nothing, until other tracks are laid out."""
         self.lines.data = {name: [] for name in self.lines.data}
-        self.ends.data = _ends(self._scene, "")
+        self.ends.data, self.planned.data = _ends(self._scene, ""), _way(None)
 
     def _fit(self) -> None:
         """All three views at one scale."""
@@ -86,6 +87,10 @@ class TrackPlots:
         if self.marked != track:
             self.marked = track
             next_turn(self._show_marked)
+
+    def show_planned(self, way_um: Points | None) -> None:
+        """Draw where the marked track would go as planned, (2, 3) um in the image, or nothing."""
+        next_turn(lambda: self.planned.update(data=_way(way_um)))
 
     def show_brain(self, brain: BrainProjections | None, brightness: float) -> None:
         """Put a brain behind the tracks, or none; a brightness of 0 hides it, 1 shows it as it is."""
@@ -146,6 +151,7 @@ class TrackPlots:
             nonselection_glyph=glyph(_LINE_WIDTH),
             hover_glyph=glyph(_HOVERED_WIDTH),
         )
+        made.line(across, up, source=self.planned, line_color=PLANNED, line_width=2, line_dash="dashed")
         made.scatter(across, up, source=self.ends, marker="marker", size=9, color="color", line_color=GREY)
         return lines
 
@@ -190,6 +196,11 @@ def _lines(scene: Scene) -> dict[str, Any]:
         "color": [line.color for line in scene.lines],
         "points": [line.points for line in scene.lines],
     }
+
+
+def _way(way_um: Points | None) -> dict[str, Any]:
+    """A straight line; nothing where it is not known."""
+    return {column: [] if way_um is None else way_um[:, axis] / 1000.0 for axis, column in enumerate(_COLUMNS)}
 
 
 def _box(scene: Scene) -> dict[str, Any]:

@@ -15,11 +15,9 @@ from core.unrolled import DepthBins, ShankPlane, Unrolled, UnrolledShank, depth_
 from core.unrolled_target import TargetOnTrack
 from dashboard.edits import shank_label
 from dashboard.text import in_lines, label, shortened
-from dashboard.theme import GREY
+from dashboard.theme import GREY, PLANNED
 from dashboard.unrolled_columns import Column
 
-PLANNED = "#d64550"
-"""What was planned: readable on the dark and on the light page alike."""
 LETTERS = {"left": "L", "right": "R", "back": "P", "front": "A", "below": "V", "above": "D"}
 """Anatomical letters of the sides at both ends of the plane."""
 _TRACK, _CONTACTS, _UNITS = (0.06, 0.18), (0.26, 0.40), (0.48, 0.97)

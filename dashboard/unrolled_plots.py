@@ -6,8 +6,8 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from dashboard.plain_figures import quieten
-from dashboard.theme import GREY
-from dashboard.unrolled_layout import LEAST_PX, PLANNED, Laid, empty_plane, empty_tables
+from dashboard.theme import GREY, PLANNED
+from dashboard.unrolled_layout import LEAST_PX, Laid, empty_plane, empty_tables
 
 HEIGHT = 400
 MOST_WIDTH, MOST_BESIDE_WIDTH = 680, 900

@@ -8,7 +8,8 @@ from core.atlas_frames import AffineAtlas
 from core.checks.assets import check_assets
 from core.checks.earlier import Converted, check_earlier
 from core.checks.index import build_index
-from core.checks.probes import check_probes, mapped_probes
+from core.checks.mapped import mapped_probes
+from core.checks.probes import check_probes
 from core.checks.rows import check_rows
 from core.checks.shanks import check_shanks
 from core.checks.state import check_state

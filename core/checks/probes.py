@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np
 
-from core.asset_names import split_stream
 from core.atlas_frames import AffineAtlas, hemisphere, right_of_midline_um
 from core.brain_pose import (
     IN_THE_ATLAS,
@@ -23,89 +22,16 @@ from core.brain_pose import (
     UsualPlace,
     fit_place,
     fit_scale,
-    fit_tilt,
 )
+from core.checks.angles import check_angles
 from core.checks.index import CheckIndex
+from core.checks.mapped import MappedProbe
 from core.checks.thresholds import Thresholds
-from core.drawn_tracks import atlas_shape, drawn_shape, image_middle_um, ras_to_ccf_um
-from core.models import ImageFrame, Points, Problem, Recording, Severity
-from core.plans import ProbePlan, plan_of
+from core.drawn_tracks import image_middle_um, ras_to_ccf_um
+from core.models import Problem, Severity
 from core.probe_geometry import RecordedSpan, recorded_spans
 from core.rules import problem
-from core.shank_geometry import fit_pitch, shank_layout
 from core.slots import probe_of
-from core.track_geometry import TrackShape
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MappedProbe:
-    """One probe of one recording with the tracks that the rows give it."""
-
-    recording: Recording
-    rows: tuple[int, ...]
-    """Manifest rows, by shank."""
-    shapes: tuple[TrackShape, ...]
-    """Of the same rows, in the image."""
-    shanks: tuple[int | None, ...]
-    """0-based physical shanks."""
-    in_atlas: tuple[TrackShape, ...]
-    """The same tracks in the atlas; () without one."""
-    plan: ProbePlan
-
-    def middle(self, *, atlas: bool = False) -> tuple[Points, Points]:
-        """(3,) entry and (3,) tip of the middle of its shanks."""
-        shapes = self.in_atlas if atlas else self.shapes
-        return _mean([shape.entry_um for shape in shapes]), _mean([shape.tip_um for shape in shapes])
-
-    def scale(self, limits: Thresholds) -> float | None:
-        """Drawn over true distances of its shanks."""
-        known = [(shank, shape) for shank, shape in zip(self.shanks, self.shapes, strict=True) if shank is not None]
-        if len({shank for shank, _ in known}) < 3 or len(known) > 4:
-            return None
-        fit = fit_pitch(shank_layout([shape for _, shape in known]))
-        return None if fit is None or fit.residual_um > limits.shank_row_um else fit.scale
-
-
-def mapped_probes(index: CheckIndex, atlas: AffineAtlas | None) -> tuple[MappedProbe, ...]:
-    """The probes that the rows map, with the shapes of their tracks; none when the image's geometry is unknown."""
-    if index.frame is None:
-        return ()
-    groups: dict[tuple[str, str], list[int]] = {}
-    for number, row in enumerate(index.rows):
-        chosen = index.chosen(row.sorted_recording)
-        if chosen is None or len(index.by_track[row.histology_track_id]) > 1:
-            continue
-        split = split_stream(row.ephys_collection, [stream.token for stream in chosen[1].streams])
-        groups.setdefault((row.sorted_recording, split[0] if split else row.ephys_collection), []).append(number)
-    made = (_mapped(index, index.frame, atlas, base, numbers) for (_, base), numbers in groups.items())
-    return tuple(each for each in made if each is not None)
-
-
-def _mapped(
-    index: CheckIndex, frame: ImageFrame, atlas: AffineAtlas | None, base: str, numbers: list[int]
-) -> MappedProbe | None:
-    found = []
-    for number in sorted(numbers, key=lambda n: (index.rows[n].histology_shank or 0, n)):
-        layers = index.layers.get(index.rows[number].histology_track_id)
-        shape = drawn_shape(layers[0], frame) if layers else None
-        if layers and shape is not None:
-            found.append((number, shape, atlas_shape(layers[0], atlas) if atlas else None))
-    chosen = index.chosen(index.rows[numbers[0]].sorted_recording)
-    if not found or chosen is None:
-        return None
-    names = {base, *(index.rows[number].ephys_collection for number in numbers)}
-    return MappedProbe(
-        recording=chosen[0],
-        rows=tuple(number for number, _, _ in found),
-        shapes=tuple(shape for _, shape, _ in found),
-        shanks=tuple(index.rows[number].histology_shank for number, _, _ in found),
-        in_atlas=tuple(shape for _, _, shape in found if shape is not None),
-        plan=plan_of(chosen[0], names),
-    )
-
-
-def _mean(points: Sequence[Points]) -> Points:
-    return np.asarray(np.mean(points, axis=0))
 
 
 def check_probes(index: CheckIndex, probes: Sequence[MappedProbe], atlas: AffineAtlas | None) -> Iterator[Problem]:
@@ -117,7 +43,7 @@ def check_probes(index: CheckIndex, probes: Sequence[MappedProbe], atlas: Affine
         yield from _differing(index, probe)
         yield from _length(index, brain, number)
         yield from _span(index, brain, number)
-    yield from _angles(index, probes)
+    yield from check_angles(index, probes)
     far = list(_aims(index, brain, atlas))
     yield from far
     told = {each.where.row for each in far}
@@ -240,36 +166,6 @@ def _span(index: CheckIndex, brain: _Brain, number: int) -> Iterator[Problem]:
 def _recorded(spans: Sequence[RecordedSpan], shank: int | None) -> RecordedSpan | None:
     """The span of a shank, or the only one."""
     return next((span for span in spans if span.shank == shank), spans[0] if len(spans) == 1 else None)
-
-
-# --- angles ---------------------------------------------------------------------------------------
-
-
-def _angles(index: CheckIndex, probes: Sequence[MappedProbe]) -> Iterator[Problem]:
-    """T10: directions against the manipulators' angles, after the turn that all of them share."""
-    known = [probe for probe in probes if probe.plan.angles_deg is not None]
-    if len(known) < index.limits.angle_tracks:
-        return
-    angles = np.array([probe.plan.angles_deg for probe in known])
-    drawn = np.array([_direction(probe) for probe in known])
-    tilt = fit_tilt(angles, drawn)
-    off = np.degrees(np.arccos(np.clip((tilt.directions(angles) * drawn).sum(axis=1), -1.0, 1.0)))
-    for i in np.flatnonzero(off > index.limits.angle_deg):
-        arc, module = angles[i]
-        yield problem(
-            "T10",
-            f"The track is turned by {off[i]:.0f} degrees from the manipulator's angles (arc {arc:g}, module "
-            f"{module:g}), after the {tilt.tilt_deg:.0f} degrees by which the image is tilted.",
-            measured=round(float(off[i]), 1),
-            threshold=index.limits.angle_deg,
-            **index.at(known[i].rows[0]),
-        )
-
-
-def _direction(probe: MappedProbe) -> Points:
-    entry, tip = probe.middle()
-    way = tip - entry
-    return np.asarray(way / max(float(np.linalg.norm(way)), 1e-9))
 
 
 # --- aims -----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from core.checks.index import CheckIndex
-from core.checks.probes import MappedProbe
+from core.checks.mapped import MappedProbe
 from core.models import Problem
 from core.probe_geometry import shank_pitch_um
 from core.rules import problem

@@ -92,8 +92,9 @@ EVIDENCE = (
         "This may be another probe's track. The tilt of the image and the meaning of the angles' signs are estimated "
         "from all probes of the brain whose angles are known, three at least.",
         "Compare with the other probes' angles.",
-        picture="The coronal and the sagittal view: its slope beside that of the other probes' tracks. The "
-        "recording's card tells the angles.",
+        picture="The three views: dashed, where the selected track would go by its manipulator's angles, turned as the "
+        "brain is. The recording's card tells the angles; a report shows the dashed line of each track that is said "
+        "to be turned.",
     ),
     Rule(
         "T11",
