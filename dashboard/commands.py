@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.atlas_files import FoundAtlas, find_atlas
 from core.checks import check_table, read_thresholds
@@ -25,7 +26,6 @@ from core.settings import Settings
 from core.subjects import gather_subject
 from core.subjects.shown_image import shown_brain
 from core.suggestions import suggest
-from core.tissue import Tissue
 from dashboard import answers, demo_mode, launch_command, listings, probe_command, servers
 from dashboard.answers import Answer
 from dashboard.launch_command import Checked
@@ -37,6 +37,9 @@ from jobs.quotas import Quotas
 from jobs.records import JobRecord
 from jobs.recovery import recover_launches
 from jobs.store import JobStore
+
+if TYPE_CHECKING:
+    from core.brain_images import BrainImage
 
 Result = tuple[int, Answer, str]
 MANIFEST_LIMIT_BYTES = 4 << 20
@@ -102,8 +105,8 @@ def _gather(subject: str, state: State, settings: Settings) -> tuple[Subject, Fo
     return gathered, found
 
 
-def _tissue_of(state: State, subject: Subject | None, settings: Settings, share: float) -> Tissue | None:
-    """Where the shown brain has tissue; says when that is not known."""
+def _brain_of(state: State, subject: Subject | None, settings: Settings, share: float) -> BrainImage | None:
+    """The brain that the state shows; says when it, or where it has tissue, is not known."""
     shown = shown_brain(state, subject)
     if shown is None:
         return None
@@ -114,11 +117,11 @@ def _tissue_of(state: State, subject: Subject | None, settings: Settings, share:
     # A check makes no data folder where there is none.
     cache = BrainImageFiles(DataFolder.at(settings.data).brain_images) if settings.data.exists() else None
     try:
-        found = read_brain_image(make_reader(settings), *shown, cache=cache, tissue_share=share).tissue
+        found = read_brain_image(make_reader(settings), *shown, cache=cache, tissue_share=share)
     except (InputError, PlatformError) as error:
         _say(f"trackmapper: tracks were not held against the tissue. {error}")
         return None
-    if found is None:
+    if found.tissue is None:
         _say("trackmapper: tracks were not held against the tissue. The image shows none.")
     return found
 
@@ -146,6 +149,7 @@ def _read_mapping(options: argparse.Namespace, settings: Settings) -> Checked:
         with JobStore(settings.data) as store:
             converted = converted_before(store, mouse)
     limits = read_thresholds(settings.thresholds)
+    brain = _brain_of(state, gathered, settings, limits.tissue_share)
     problems = check_table(
         table,
         state=state,
@@ -153,9 +157,9 @@ def _read_mapping(options: argparse.Namespace, settings: Settings) -> Checked:
         converted=converted,
         limits=limits,
         atlas=found.atlas,
-        tissue=_tissue_of(state, gathered, settings, limits.tissue_share),
+        tissue=None if brain is None else brain.tissue,
     )
-    return Checked(state, table, gathered, problems, found.atlas)
+    return Checked(state, table, gathered, problems, found.atlas, limits, brain)
 
 
 def sample(options: argparse.Namespace, settings: Settings) -> Result:

@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from core.atlas_frames import AffineAtlas
+from core.checks.thresholds import USUAL, Thresholds
 from core.conversion import ConversionPlan, plan_conversion, sent_options
 from core.errors import InputError, NotAllowedError, StoreUnusableError
 from core.manifest import ManifestTable
@@ -25,6 +27,9 @@ from jobs.records import JobRecord
 from jobs.store import JobStore
 from jobs.worker_loop import run_worker
 
+if TYPE_CHECKING:
+    from core.brain_images import BrainImage  # images bring libraries that most commands do without
+
 Result = tuple[int, Answer, str]
 
 
@@ -38,6 +43,9 @@ class Checked:
     problems: tuple[Problem, ...]
     atlas: AffineAtlas | None = None
     """The way into the atlas that they were checked by."""
+    limits: Thresholds = USUAL
+    brain: BrainImage | None = None
+    """The brain that the state shows, when it could be read."""
 
 
 def launch(
@@ -84,7 +92,7 @@ def launch(
         converter_label=offer.label,
     )
     now = datetime.now(UTC)
-    report = _report(checked, plan, settings.user_name, now)
+    report = _report(checked, plan, settings.user_name, now, reader)
     with JobStore(settings.data) as store:
         done = submission.submit(
             store,
@@ -112,13 +120,23 @@ def launch(
     return 0, answer, listings.launched_text(record)
 
 
-def _report(checked: Checked, plan: ConversionPlan, user: str, now: datetime) -> bytes:
+def _report(checked: Checked, plan: ConversionPlan, user: str, now: datetime, reader: AssetReader) -> bytes:
     # here, since the page's parts take seconds to import and no other command needs them
+    from core.subjects.units import read_units
     from dashboard.mapping_report import Origin, launched_words, manifest_report
 
     origin = Origin(user, now, submission.own_version(), launched_words(plan))
     return manifest_report(
-        checked.state, checked.subject, checked.table.rows, checked.problems, origin, atlas=checked.atlas
+        checked.state,
+        checked.subject,
+        checked.table.rows,
+        checked.problems,
+        origin,
+        atlas=checked.atlas,
+        limits=checked.limits,
+        brain=checked.brain,
+        read_units=lambda stream: read_units(reader, *stream),
+        side_by_side=reader.connections or 8,
     )
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from core.atlas_frames import AffineAtlas
-from core.brain_images import BrainProjections
+from core.brain_images import BrainImage, BrainProjections
+from core.checks import Thresholds, planned_ways
+from core.checks.thresholds import USUAL
 from core.conversion import ConversionPlan
 from core.geometry import assumed_frame
 from core.manifest import mapping_from_rows
 from core.manifest.rows import ManifestRow
-from core.models import Problem, Severity, State, Subject, Suggestion
+from core.models import Points, Problem, Severity, State, Subject, Suggestion
 from core.subjects.shown_image import image_frame_of
 from core.suggestions import suggest
 from dashboard import edits, text
 from dashboard.assignment_table import suggested_place
 from dashboard.edits import Row
-from dashboard.evidence import Evidence, probe_pictures
+from dashboard.evidence import Evidence, ReadUnits, probe_pictures, units_of
 from dashboard.saved_pictures import draw_views, heading
 from dashboard.saved_unrolled import draw_unrolled
 from dashboard.state import Checked, Opened
@@ -87,7 +89,8 @@ def mapping_report(
         "" if origin.launched else draft,
         tag("table", tag("tbody", *(tag("tr", tag("th", name), tag("td", words)) for name, words in facts))),
         tag("h2", "Tracks"),
-        _picture(opened, evidence.brain),
+        _picture(opened, evidence.brain, _turned(checked)),
+        tag("p", f"Not looked at: {', '.join(evidence.unseen)}.", cls="dim") if evidence.unseen else "",
         tag("h2", f"Rows: {sum(row.assignment.include for row in rows)} of {len(rows)} included"),
         _rows_table(opened, rows),
         *_probes(opened, rows, evidence),
@@ -105,15 +108,35 @@ def manifest_report(
     origin: Origin,
     *,
     atlas: AffineAtlas | None = None,
+    limits: Thresholds = USUAL,
+    brain: BrainImage | None = None,
+    read_units: ReadUnits | None = None,
+    side_by_side: int = 8,
 ) -> bytes:
-    """The report of a manifest that was made elsewhere, with what would have been suggested."""
+    """The report of a manifest that was made elsewhere, with what would have been suggested.
+
+    Args:
+        state: Has the tracks.
+        subject: The mouse.
+        manifest: Its rows.
+        problems: What the checks said of them.
+        origin: Who made it and when.
+        atlas: The way into the atlas that they were checked by.
+        limits: What they were checked by.
+        brain: The brain that the state shows, when it was read.
+        read_units: Asked for the units of each stream, from threads; without it none are shown.
+        side_by_side: So many threads.
+    """
     frame = image_frame_of(state, subject) or assumed_frame(state)
     suggestions = suggest(state, subject, atlas=atlas) if subject else ()
-    opened = Opened(state, subject, frame, suggestions, track_colors(state))
+    opened = Opened(state, subject, frame, suggestions, track_colors(state), atlas=atlas)
     mapping = mapping_from_rows(manifest, subject, state)
     rows = tuple(Row(f"r{number}", assignment) for number, assignment in enumerate(mapping.assignments, 1))
-    checked = Checked(tuple(problems), tuple(row.id for row in rows))
-    return mapping_report(opened, rows, checked, origin)
+    planned = planned_ways(manifest, state=state, subject=subject, limits=limits)
+    checked = Checked(tuple(problems), tuple(row.id for row in rows), planned)
+    units = units_of(opened, rows, read_units, side_by_side=side_by_side) if read_units else {}
+    seen = (None, None) if brain is None else (brain.projections, brain.tissue)
+    return mapping_report(opened, rows, checked, origin, Evidence(*seen, units))
 
 
 def launched_words(plan: ConversionPlan) -> str:
@@ -190,9 +213,16 @@ def _table(head: Sequence[str], lines: Sequence[Markup]) -> Markup:
     return tag("table", tag("thead", tag("tr", *(tag("th", words) for words in head))), tag("tbody", *lines))
 
 
-def _picture(opened: Opened, brain: BrainProjections | None) -> Markup:
+def _turned(checked: Checked) -> dict[str, Points]:
+    """The planned ways of the tracks that are said to be turned from theirs, so that the picture shows why."""
+    found = {problem.where.track for problem in checked.problems if problem.rule == "T10"}
+    return {track: way for track, way in checked.planned.items() if track in found}
+
+
+def _picture(opened: Opened, brain: BrainProjections | None, planned: Mapping[str, Points]) -> Markup:
     try:
-        svg = draw_views(scene(opened.state, opened.frame, opened.colors), heading(opened), "svg", brain=brain)
+        drawn = scene(opened.state, opened.frame, opened.colors)
+        svg = draw_views(drawn, heading(opened), "svg", brain=brain, planned=planned)
     except Exception:  # noqa: BLE001 - a drawing library's trouble with a name must not keep a mapping from its launch
         _log.exception("the tracks of %s could not be drawn", opened.state.sha256)
         return tag("p", "The tracks could not be drawn; everything else is here.", cls="dim")

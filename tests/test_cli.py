@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import datetime
@@ -204,10 +206,34 @@ def test_the_report_of_a_job_is_written_to_a_new_file_only(trackmapper, true_pai
     assert shown["report_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert all(row["track"] in report for row in shown["rows"])
     assert "as suggested" in report
+    assert "pass quality control" in report, "the units were read for it"
+    assert "Target " in report
+    assert "registration of this brain is not at hand" not in report
+    assert "Not looked at" not in report
+    assert report.count("data:image/png") >= 2, "one picture for each probe"
+    svg = base64.b64decode(report.split("data:image/svg+xml;base64,")[1].split('"')[0]).decode()
+    assert svg.count("<image") == 3, "the brain lies behind the tracks"
     code, _, messages = trackmapper("job", done["job"], "--report", path)
     assert code == 2
     assert "cannot be written" in messages
     assert path.read_text() == report
+
+
+def test_a_brain_that_cannot_be_read_is_said_in_the_report_and_keeps_nothing_from_its_launch(
+    trackmapper, sample, true_pairs, tmp_path
+):
+    library = shutil.copytree(sample.library, tmp_path / "library")
+    for told in library.rglob("*.zarr/[1-9]/.zarray"):
+        told.write_text("{}")
+    pair = min(true_pairs, key=lambda p: len(p.manifest.read_text()))
+    arguments = ("launch", "--state", pair.path, "--manifest", pair.manifest, "--json")
+    code, done, messages = trackmapper(*arguments, TRACKMAPPER_LIBRARY=str(library))
+    assert code == 0, messages
+    path = tmp_path / "report.html"
+    assert trackmapper("job", done["job"], "--report", path, "--json")[0] == 0
+    report = path.read_text()
+    assert "Not looked at: the brain behind the tracks, where its image shows tissue." in report
+    assert "pass quality control" in report
 
 
 def test_another_mapping_of_a_converted_recording_is_asked_about(trackmapper, true_pairs, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from test_session_state import choose, opened
 
+from core.errors import NotFoundError, UnavailableError
 from core.manifest import rows_from_mapping
 from core.models import Assignment, Problem, Severity, Suggestion
 from core.subjects.units import WHOLE, StreamUnits
@@ -155,6 +156,21 @@ def test_a_manifest_of_the_command_line_has_the_same_rows_and_problems(view):
     assert "ProbeA" in page.words
     for problem in view.checked.problems:
         assert problem.rule in page.words
+
+
+@pytest.mark.parametrize("trouble", [UnavailableError("It is being repaired."), NotFoundError("It is not there.")])
+def test_units_that_cannot_be_read_are_said_in_a_report_of_the_command_line(view, trouble):
+    asked = []
+
+    def read(stream):
+        asked.append(stream[1])
+        raise trouble
+
+    state, subject = view.opened.state, view.opened.subject
+    rows = rows_from_mapping(view.mapping, subject, state)
+    page = Page(manifest_report(state, subject, rows, (), ORIGIN, read_units=read))
+    assert asked
+    assert all(f"Not looked at: the units of {stream}" in page.words for stream in asked)
 
 
 @pytest.mark.parametrize(
