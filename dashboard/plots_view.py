@@ -29,7 +29,7 @@ PLOTS_HEIGHT = 720
 BRIGHTEST = 300
 """Percent of the slider."""
 
-_DASHED = "Dashed: where the selected track would go by its manipulator's angles, where these tell it."
+_DASHED = "Dashed: the selected track by its manipulator's angles."
 
 ReadBrain = Callable[[Asset, ImageChannel, Callable[[float], None], Callable[[], bool]], Awaitable[BrainImage]]
 """(stitched asset, its channel, told the share that is read, asked whether to end) -> the brain.

@@ -41,7 +41,7 @@ def watched(recompute: Callable[[DocumentModelManager], None], told: Path) -> Ca
         if session is not None:
             on_loop = threading.current_thread() is threading.main_thread()
             if not session._lock.locked() or (on_loop and not _ours.get()):
-                stack = [each for each in traceback.extract_stack() if each.filename.startswith(_ROOT)]
+                stack = [each for each in traceback.extract_stack()[:-1] if each.filename.startswith(_ROOT)]
                 own = [
                     f"{Path(each.filename).name}:{each.lineno} {each.name}"
                     for each in stack

@@ -30,11 +30,11 @@ def take(folder: Path, images: Path = IMAGES) -> None:
             stack.enter_context(servers.started(servers.WORKER, settings.worker_port, env)), settings.worker_port
         )
         browser = stack.enter_context(chromium())
-        page = visit(browser, server.url, width=WIDTH, height=1680).page
+        page = visit(browser, server.url, width=WIDTH, height=1550).page
         open_saved(page, first.path.stem)
         page.locator(".js-plotly-plot").wait_for()
         page.get_by_role("button", name="Accept certain").click()
-        cell(page, "track", 5).click()
+        cell(page, "track", 2).click()
         page.wait_for_timeout(8_000)  # until the notice is gone
         page.get_by_label("Neuroglancer link or state").scroll_into_view_if_needed()
         page.wait_for_timeout(1_000)

@@ -82,7 +82,7 @@ def test_the_views_draw_it_for_the_selected_track_and_only_while_it_is_known():
     page = Page(view, None)
     page.turns()
     drawn = page.plots._plots.planned
-    assert "Dashed: where the selected track would go" in page.words
+    assert "Dashed: the selected track by its manipulator" in page.words
     assert drawn.data["ml"] == []
     way = np.array([[1000.0, -2000.0, -1000.0], [1000.0, -2000.0, -4000.0]])
     view.checked = replace(view.checked, planned={"one": way})
