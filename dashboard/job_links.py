@@ -8,6 +8,7 @@ from core.platforms.base import AssetReader
 from core.settings import Settings
 from dashboard.job_words import monitored
 from dashboard.text import Markup, copyable, plain, tag
+from jobs.doubts import TURNED_UP
 from jobs.protocol import TWINS
 from jobs.records import JobRecord
 
@@ -61,10 +62,7 @@ class Links:
 
     def twins(self, job: JobRecord) -> list[Markup]:
         """What else carries the job's token, with links."""
-        runs = {
-            ident.strip()
-            for event in job.events
-            if event.what == TWINS and event.detail.startswith(("run", "conversion"))
-            for ident in event.detail.rpartition(":")[2].split(",")
-        }
+        told = [event for event in job.events if event.what in (TWINS, TURNED_UP)]
+        words = " ".join(event.detail for event in told if event.detail.startswith(("run", "conversion")))
+        runs = set(words.replace(",", " ").split())
         return [self.run(job, ident) if ident in runs else self.asset(job, ident, "asset id") for ident in job.surplus]

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from core.platforms.base import MONITORED
 from dashboard.text import count, duration, moment
+from jobs.doubts import TURNED_UP
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, JobState, Phase, Step
 
@@ -72,9 +73,14 @@ def state_line(job: JobRecord, now: datetime) -> str:
 def trouble(job: JobRecord) -> str:
     """What is wrong, in words; "" when nothing is. A twin of the launch is trouble also when the job succeeded."""
     twins = [event.detail for event in job.events if event.what == TWINS]
-    words = f"More than one was made of this launch; look at the others before you use the result: {'; '.join(twins)}"
-    error = job.error if not (job.error and twins) or job.error.endswith(".") else f"{job.error}."
-    return " ".join(filter(None, (error, words if twins else "")))
+    late = [event.detail for event in job.events if event.what == TURNED_UP]
+    told = [
+        f"More than one was made of this launch; look at the others before you use the result: {'; '.join(twins)}",
+        f"A run of it turned up after it had been given up; look at it before you launch again: {'; '.join(late)}",
+    ]
+    words = [each for each, found in zip(told, (twins, late), strict=True) if found]
+    error = job.error if not (job.error and words) or job.error.endswith(".") else f"{job.error}."
+    return " ".join(filter(None, (error, *words)))
 
 
 def since(job: JobRecord) -> datetime:

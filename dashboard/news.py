@@ -18,7 +18,11 @@ _KINDS: dict[str, Literal["success", "info", "warning", "error"]] = {
     JobState.NEEDS_YOU: "warning",
     "overdue": "warning",
 }
-_WORDS = {"overdue": "takes longer than expected", "twins": "was started more than once"}
+_WORDS = {
+    "overdue": "takes longer than expected",
+    "twins": "was started more than once",
+    "turned up": "has a run that turned up late",
+}
 
 
 class News:

@@ -9,6 +9,7 @@ from core.platforms.base import MONITORED, Runner
 from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
 from jobs.coverage_rows import RowKey, delivered_rows, undelivered_rows
+from jobs.doubts import TURNED_UP, given_up_runs, status_words, turned_up
 from jobs.job_states import ENDS, JobState, Phase, Step
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, Moment
@@ -17,7 +18,9 @@ from jobs.store import JobStore
 _FAILURES = (JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED)
 _WITH_RESULTS = (JobState.SUCCEEDED, JobState.INCOMPLETE)
 _LOOK_BACK = 200
-_LOOK_AGAIN_S = 15.0
+_LOOK_AGAIN_S, _LOOK_AGAIN_CAP_S = 15.0, 6 * 3600.0
+_LOOKS_IN_DOUBT = 64
+"""Two weeks of them: what is longer away than all that was ever seen is not looked for any more."""
 
 
 def check_up(
@@ -44,20 +47,37 @@ def check_up(
         last = max(last, record.ended)  # a monitor may have started its conversion until it was stopped
     late = last is None or abs((now.at - last).total_seconds()) >= find_again_s
     again = checkup.again is not None and now.at >= checkup.again
-    if not (checkup.soon or again or late) or misplaced(record, runner):
+    if not (checkup.soon or again or (late and not checkup.late_made)) or misplaced(record, runner):
         return False
     if record.has_ended:
         supersede_failures(store, record, now)
     if record.step is Step.RUN and record.state not in ENDS | {JobState.NEEDS_YOU}:
         return False  # it is being started or looked for just now
     _look_for_twins(store, runner, record, now, stop_twins=stop_twins or record.cancel is not None)
-    following = None if late else checkup.model_copy(update={"soon": False, "again": None})
-    if following is not None and record.cancel is not None and record.has_ended:
-        # What was on its way when a person said stop must not run for long; most of it shows within minutes.
-        pause = timedelta(seconds=_LOOK_AGAIN_S * 2.0**checkup.looks)
-        following = following.model_copy(update={"again": now.at + pause, "looks": checkup.looks + 1})
-    store.end_checkup(checkup, following)
+    store.end_checkup(checkup, _following(checkup, record, now, late=late, is_told=runner.settle.starts_once))
     return True
+
+
+def _following(checkup: Checkup, record: JobRecord, now: Moment, *, late: bool, is_told: bool) -> Checkup | None:
+    """What is still to be looked at after a look; None when nothing is.
+
+    Args:
+        checkup: The look that was made.
+        record: The job.
+        now: When.
+        late: Nothing of the job's last start should turn up any more.
+        is_told: The platform's word that there is no run holds at once and for ever.
+    """
+    in_doubt = checkup.in_doubt and checkup.looks < _LOOKS_IN_DOUBT and not is_told
+    if late and not in_doubt:
+        return None
+    following = checkup.model_copy(update={"soon": False, "again": None, "late_made": late})
+    # What was on its way when a person said stop must not run for long; most of it shows within minutes. So it is
+    # with what was given up: each pause is as long as all before it, and what was hidden for a day is told on the next.
+    if in_doubt or (record.cancel is not None and record.has_ended):
+        pause = timedelta(seconds=min(_LOOK_AGAIN_S * 2.0 ** min(checkup.looks, 20), _LOOK_AGAIN_CAP_S))
+        following = following.model_copy(update={"again": now.at + pause, "looks": checkup.looks + 1})
+    return following
 
 
 def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Moment, *, stop_twins: bool) -> None:
@@ -67,26 +87,44 @@ def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Mom
         back = record.changed(state=JobState.LAUNCHING, phase=Phase.SETTLING, clean_looks=0, error="")
         store.put(back.told(now.at, "a run turned up", ", ".join(runs)))
         return
-    record = _told(store, record, runs, now)
+    record = _told(store, runner, record, runs, now)
     if stop_twins:
         record = _stopped(store, runner, record, runs, now)
     # After the monitors, of which none that was stopped can start one more.
     children = runner.find_children(key)
-    record = _told(store, record, children, now)
+    record = _told(store, runner, record, children, now)
     if stop_twins:
-        _stopped(store, runner, record, children, now)
+        record = _stopped(store, runner, record, children, now)
+    _look_for_given_up(store, runner, record, now)
+
+
+def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> None:
+    """Tell when a run shows that the job had given up; that of a cancelled job is stopped."""
+    for run in () if runner.settle.starts_once else given_up_runs(record):
+        status = runner.run_status(run)
+        after, words = turned_up(record, run, status)
+        if not words:
+            continue
+        after = after.told(now.at, TURNED_UP, words)
+        if record.cancel is not None and status.state.goes_on:
+            runner.stop_run(run)
+            after = after.told(now.at, "stopped", run)
+        record = store.put(after)
 
 
 def _twins(record: JobRecord, found: Iterable[str]) -> tuple[str, ...]:
     return tuple(run for run in dict.fromkeys(found) if run not in (record.ids.run, record.remote.child))
 
 
-def _told(store: JobStore, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:
+def _told(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:
     """An ended job stays as it ended; only its history tells more."""
     news = tuple(run for run in _twins(record, found) if run not in record.surplus)
     if not news:
         return record
-    return store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, TWINS, f"run: {', '.join(news)}"))
+    # Of a job that names no run it is no twin: it is the one that was given up.
+    what = TWINS if record.ids.run else TURNED_UP
+    words = "; ".join(f"run: {run}, {status_words(runner.run_status(run))}" for run in news)
+    return store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, what, words))
 
 
 def _stopped(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime, ValidationError
 
 from jobs.database import Database, Turn
+from jobs.doubts import leaves_doubt
 from jobs.history import ROW_IS_OURS
 from jobs.job_states import Phase, Step
 from jobs.protocol import TWINS
@@ -30,6 +31,10 @@ class Checkup(Frozen):
     """When the next look is due beside these; None when there is none."""
     looks: int = 0
     """Such looks that were made."""
+    late_made: bool = False
+    """The look after which nothing of a start should turn up has been made."""
+    in_doubt: bool = False
+    """A start or a run was given up that may exist all the same: it is looked for on and on, ever more seldom."""
 
 
 def mark_checkup(turn: Turn, before: JobRecord | None, record: JobRecord) -> None:
@@ -37,20 +42,30 @@ def mark_checkup(turn: Turn, before: JobRecord | None, record: JobRecord) -> Non
     at_run = record.step is Step.RUN and record.phase is Phase.INTENT
     sends = at_run and (before is None or before.phase is not Phase.INTENT)
     ends = record.has_ended and not (before is not None and before.has_ended) and record.ids.run is not None
-    if not (sends or ends or tells_of_twins(before, record)):
+    doubt = leaves_doubt(before, record)
+    if not (sends or ends or doubt or tells_of_twins(before, record)):
         return
     held = _held(turn, record.id)
-    intent = record.intent.at if sends and record.intent else held.intent
-    _keep(turn, held.model_copy(update={"intent": intent, "soon": held.soon or not sends}))
+    told: dict[str, object] = {"soon": held.soon or not sends}
+    if sends and record.intent:
+        told |= {"intent": record.intent.at, "late_made": False}
+    if doubt:
+        told |= {"in_doubt": True, "looks": 0, "again": None}
+    _keep(turn, held.model_copy(update=told))
 
 
 def tells_of_twins(before: JobRecord | None, record: JobRecord) -> bool:
     """Whether a record tells of twins that the one before did not know."""
-    return _alarms(record) > (0 if before is None else _alarms(before))
+    return tells_of(TWINS, before, record)
 
 
-def _alarms(record: JobRecord) -> int:
-    return sum(event.what == TWINS for event in record.events)
+def tells_of(what: str, before: JobRecord | None, record: JobRecord) -> bool:
+    """Whether a record has one more event of a kind than the one before."""
+    return _events(what, record) > (0 if before is None else _events(what, before))
+
+
+def _events(what: str, record: JobRecord) -> int:
+    return sum(event.what == what for event in record.events)
 
 
 def read_checkups(database: Database, bad_rows: BadRows) -> tuple[Checkup, ...]:

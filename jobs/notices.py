@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, ValidationError
 
-from jobs.checkups import tells_of_twins
+from jobs.checkups import tells_of, tells_of_twins
 from jobs.database import Database, Turn
+from jobs.doubts import TURNED_UP
 from jobs.history import ROW_IS_OURS
 from jobs.protocol import OVERDUE, TWINS
 from jobs.record_rows import BadRows
@@ -24,7 +25,7 @@ class Notice(Frozen):
     job_id: str
     subject: str
     state: str
-    """The state that the job came to, or "overdue", or "twins"."""
+    """The state that the job came to, or "overdue", "twins", or "turned up"."""
     words: str
     """Why, in one sentence; "" when the state says it all."""
     at: AwareDatetime
@@ -41,6 +42,8 @@ def add_notices(turn: Turn, before: JobRecord | None, record: JobRecord) -> None
         _add(turn, record, OVERDUE, _last_words(record, OVERDUE))
     if tells_of_twins(before, record):
         _add(turn, record, "twins", f"more than one was made of this launch: {_last_words(record, TWINS)}")
+    if tells_of(TURNED_UP, before, record):
+        _add(turn, record, "turned up", f"it had been given up: {_last_words(record, TURNED_UP)}")
 
 
 def _last_words(record: JobRecord, what: str) -> str:

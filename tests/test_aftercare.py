@@ -45,7 +45,8 @@ class Bench:
         self.runner.things.append(Thing("run-twin", self.job.token, "", s, s))
 
     def alarms(self) -> list[str]:
-        return [event.detail for event in self.job.events if event.what == TWINS]
+        """What each alarm tells of, without how it ended."""
+        return [event.detail.partition(",")[0] for event in self.job.events if event.what == TWINS]
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ def let_late_things_turn_up(trial: Trial) -> None:
         except CrashError:
             worker = trial.start()
         trial.clock.s += 5.0
-    assert trial.store.checkups() == ()
+    assert [checkup for checkup in trial.store.checkups() if not checkup.in_doubt] == []
 
 
 @settings(max_examples=60, deadline=None)

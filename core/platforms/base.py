@@ -177,6 +177,8 @@ class RunStatus:
     exit_code: int | None = None
     detail: str = ""
     """The platform's own words, for people."""
+    ran_s: float | None = None
+    """How long it has run, in seconds; None when the platform does not say."""
 
 
 @dataclass(frozen=True, slots=True)

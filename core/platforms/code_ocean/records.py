@@ -37,6 +37,7 @@ class Computation:
     parameters: tuple[tuple[str, str], ...] = ()
     """Names ("" of a positional one) and values."""
     capsule: str = ""
+    ran_s: int | None = None
 
     @property
     def status(self) -> RunStatus:
@@ -45,7 +46,7 @@ class Computation:
         if state is RunState.FINISHED and self.end_status not in _GOOD_ENDS:
             state = RunState.STOPPED if self.end_status == "stopped" else RunState.FAILED
         words = " ".join(filter(None, (self.state, self.end_status)))
-        return RunStatus(self.id, state, self.exit_code, words)
+        return RunStatus(self.id, state, self.exit_code, words, self.ran_s)
 
 
 def computation_of(told: object) -> Computation | None:
@@ -68,6 +69,7 @@ def computation_of(told: object) -> Computation | None:
             for one in objects_of(record.get("parameters"))
         ),
         capsule=text_of(record.get("capsule_id")),
+        ran_s=_whole(record.get("run_time")),
     )
 
 
