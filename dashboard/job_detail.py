@@ -19,6 +19,7 @@ from dashboard.job_words import (
     style,
     trouble,
     waiting_words,
+    weaker_count,
 )
 from dashboard.text import Markup, copyable, join, moment, plain, preformatted, tag
 from jobs.records import AskedRow, JobRecord, JobState
@@ -126,7 +127,8 @@ def coverage(job: JobRecord) -> Markup:
         shank = "" if row.shank is None else f"shank {row.shank + 1}"
         lines.append((row.track, row.recording, row.stream, shank, told))
     summary = tag("p", tag("strong", f"{counted.delivered} of {counted.asked} rows delivered")) if counted else ""
-    return join([summary, _table(("Track", "Recording", "Stream", "Shank", "Result"), lines, cls="asked")])
+    weaker = tag("p", f"▲ {weaker_count(job)}", cls="warn") if weaker_count(job) else ""
+    return join([summary, weaker, _table(("Track", "Recording", "Stream", "Shank", "Result"), lines, cls="asked")])
 
 
 def ids(job: JobRecord, seen: Seen) -> Markup:

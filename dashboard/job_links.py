@@ -12,6 +12,10 @@ from jobs.doubts import TURNED_UP
 from jobs.protocol import TWINS
 from jobs.records import JobRecord
 
+_RUN_TITLE = (
+    "Opens the capsule's page: Code Ocean says no address of a single run; find this id in the capsule's list of runs"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Links:
@@ -28,7 +32,9 @@ class Links:
     def of(self, job: JobRecord, kind: str, ident: str, what: str, capsule: str = "") -> Markup:
         """An id as a link, with its copy button."""
         address = self.reader.web_link(kind, ident, capsule) if job.platform == self.reader.name else ""
-        link = tag("a", plain(ident, 200), href=address, origin=self.settings.code_ocean_domain) if address else None
+        title = _RUN_TITLE if kind == "run" else ""
+        origin = self.settings.code_ocean_domain
+        link = tag("a", plain(ident, 200), href=address, origin=origin, title=title) if address else None
         return copyable(ident, what, link)
 
     def asset(self, job: JobRecord, ident: str, what: str) -> Markup:

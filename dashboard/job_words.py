@@ -83,6 +83,20 @@ def trouble(job: JobRecord) -> str:
     return " ".join(filter(None, (error, *words)))
 
 
+_NOT_KNOWN = {
+    "parameters": "the converter's parameters, so that channel files are looked for whether they were asked for or not",
+    "geometry": "the image's geometry when it was checked, so that the picks' places are not compared with the tracks",
+}
+
+
+def weaker_count(job: JobRecord) -> str:
+    """Why a count of this job says less than others, or may say too little; "" when it does not."""
+    unknown = [_NOT_KNOWN.get(what, what) for what in job.not_known]
+    if not unknown:
+        return ""
+    return f"Found on the platform and counted by less than a launch from here. Not known: {'; '.join(unknown)}."
+
+
 def since(job: JobRecord) -> datetime:
     """When the job last changed: its newest event, else its creation."""
     return job.ended or (job.events[-1].at if job.events else job.created)

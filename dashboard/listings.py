@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from core.errors import NoSuchJobError
 from core.models import Probe, Problem, Severity, Sorting, State, Subject, Suggestion
 from core.sample import SampleSummary
+from dashboard.job_words import weaker_count
 from jobs.backup import Backup, Restored
 from jobs.records import JobRecord
 from jobs.recovery import Recovered
@@ -146,6 +147,8 @@ def job_text(record: JobRecord, links: Mapping[str, str] | None = None) -> str:
     parts = [head + (f" - {plain(record.error)}" if record.error else "")]
     if ids := _ids_text(record, links or {}):
         parts.append(ids)
+    if weaker := weaker_count(record):
+        parts.append(weaker)
     if record.coverage:
         c = record.coverage
         rows = [(r.track, r.recording, r.stream, r.shank, r.status, r.why) for r in c.rows]

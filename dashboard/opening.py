@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from core.atlas_files import find_atlas
 from core.checks import Thresholds, check_mapping, planned_ways
 from core.checks.earlier import Converted
-from core.errors import InputError, PlatformError, StateError
+from core.errors import InputError, NotFoundError, PlatformError, RefusedError, StateError
 from core.geometry import assumed_frame
 from core.manifest import rows_from_mapping
 from core.models import Assignment, ImageFrame, Mapping, State, Subject
@@ -26,6 +26,7 @@ from jobs.earlier import converted_before
 
 PASTE_LIMIT = 4 * 1024 * 1024
 UPLOAD_LIMIT = 16 * 1024 * 1024
+_CHOOSE_STATE = "Choose one of the saved states in the list, or paste the state."
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,10 @@ def _opened(
 
 def _bytes_of(context: Context, given: Given) -> tuple[bytes, str]:
     if given.saved:
-        return context.reader.read_state(given.saved), PurePosixPath(given.saved).stem
+        try:
+            return context.reader.read_state(given.saved), PurePosixPath(given.saved).stem
+        except (NotFoundError, RefusedError) as error:
+            raise NotFoundError("there is no such saved state", where=given.saved, cure=_CHOOSE_STATE) from error
     if given.data:
         if len(given.data) > UPLOAD_LIMIT:
             raise StateError("The file is larger than 16 MiB.", cure="Save the state without its archived layers.")

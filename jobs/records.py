@@ -226,6 +226,8 @@ class JobRecord(Frozen):
     """Ids that carry our token but are not used: twins of a lost answer, assets that failed."""
     remote: RemoteRun = RemoteRun()
     coverage: CountedCoverage | None = None
+    not_known: tuple[str, ...] = ()
+    """What the count cannot hold the result against: "parameters", "geometry". Of jobs found on the platform."""
     error: str = ""
     """One sentence for people; "" when all is well."""
 

@@ -7,12 +7,14 @@ itself: what the run needs attached is not known any more, and a start without i
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Protocol
 
+from core import image_space_converter
 from core.conversion import RESULT_TAGS
 from core.errors import InputError, NotFoundError, RefusedError
 from core.launch_notes import COMMON_TAG, LaunchNote, read_note
@@ -181,6 +183,8 @@ def _job(
         manifest_sha256="",
         state_sha256="",
         state_stem=note.state_stem or found.state.name,
+        parameters=dict(note.parameters or {}),
+        not_known=_not_known(note),
         ids=RemoteIds(manifest_asset=found.manifest.id, state_asset=found.state.id),
         error=words,
     ).told(now, "recovered from the platform", words or _FOLLOWED, by=user)
@@ -218,7 +222,15 @@ def _job(
         ),
     )
     value, blobs = launch_to_json(launch)
-    return record, {**value, "plan": {}, "mapping": None}, blobs
+    frame = None if note.frame is None else dataclasses.asdict(note.frame)
+    return record, {**value, "plan": {"frame": frame}, "mapping": None}, blobs
+
+
+def _not_known(note: LaunchNote) -> tuple[str, ...]:
+    """What the note does not say, and the count would have needed."""
+    takes_none = note.converter == image_space_converter.NAME
+    parameters = () if takes_none or note.parameters is not None else ("parameters",)
+    return (*parameters, *(("geometry",) if note.frame is None else ()))
 
 
 def _read_input(asset: Asset, path: str, looks: Looks, note: LaunchNote, limit: int) -> InputAsset:

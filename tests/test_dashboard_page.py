@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from test_session_state import choose, opened, session
 
 from core.checks.earlier import Converted
-from core.errors import InputError, StateError, UnavailableError
+from core.errors import InputError, NotFoundError, StateError, UnavailableError
 from core.models import LayerKind
 from core.platforms.base import Health, HealthKind
 from core.platforms.local import LocalLibrary
@@ -152,6 +152,14 @@ def test_opening_an_unknown_mouse_draws_its_tracks_and_says_what_is_missing(shar
     assert "3 layers, 2 tracks" in line
     assert "targets: landmarks" in line
     assert found.note in line
+
+
+@pytest.mark.parametrize("path", ["nobody/no-such.json", "../../etc/passwd"])
+def test_a_saved_state_that_is_not_there_tells_to_choose_another(shared, path):
+    """As in an address that was kept longer than the state."""
+    with pytest.raises(NotFoundError, match="no such saved state") as told:
+        opening.open_state(shared, Given(saved=path), lambda _: None)
+    assert told.value.cure == "Choose one of the saved states in the list, or paste the state."
 
 
 def test_opening_runs_off_the_event_loop_and_a_later_one_wins(shared, monkeypatch):

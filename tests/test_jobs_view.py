@@ -329,6 +329,7 @@ def test_ids_are_links_with_copy_buttons_and_only_where_the_platform_is_this_one
         assert f'href="{address}" target="_blank" rel="noopener"' in shown
     for copied in (RUN, RESULT, "capsule-id"):
         assert f'data-copy="{copied}"' in shown
+    assert "no address of a single run" in shown, "it opens the capsule's page, as the capsule's own link does"
     elsewhere = detail_of(shared, on_code_ocean(digest="2", ids=ids, platform="this machine"))
     assert SITE not in elsewhere
     assert f'data-copy="{RUN}"' in elsewhere

@@ -11,9 +11,12 @@ import pytest
 
 from core.conversion import input_assets
 from core.launch_notes import COMMON_TAG, NOTE_LIMIT, described, read_note
+from core.models import ImageFrame
 from core.platforms.local import LocalRunner
 from core.settings import Settings
+from dashboard import job_detail
 from dashboard.cli import main
+from dashboard.listings import job_text
 from jobs import submission
 from jobs.monitor import Monitor
 from jobs.records import JobState, Step
@@ -49,6 +52,36 @@ def test_a_name_that_is_not_plain_is_left_out_and_the_note_stays_short():
     note = read_note(text)
     assert (note.state_stem, note.acquisition, note.monitor, note.digest) == ("", "", "", "d1")
     assert len(text) < NOTE_LIMIT
+
+
+FRAME = ImageFrame((16.0, 16.0, 25.0), ("L", "P", "S"), (500, 800, 1000), 5)
+
+
+def test_a_note_says_the_parameters_and_the_geometry_that_was_checked():
+    plan = replace(a_plan(), parameters={"skip_ephys": "1", "note": "a b"}, frame=FRAME)
+    note = read_note(described("A sentence.", plan, "j0123456789abcde"))
+    assert (note.parameters, note.frame) == ({"skip_ephys": "1", "note": "a b"}, FRAME)
+    none = read_note(described("A sentence.", replace(a_plan(), parameters={}), "j0123456789abcde"))
+    assert (none.parameters, none.frame) == ({}, None)
+
+
+def test_what_does_not_fit_into_a_note_or_could_not_be_read_back_is_not_said():
+    long = {f"name{number}": "x" * 150 for number in range(12)}
+    text = described("A sentence.", replace(a_plan(), parameters=long, frame=FRAME), "j0123456789abcde")
+    note = read_note(text)
+    assert (note.parameters, note.frame) == (None, FRAME)
+    assert len(text) <= NOTE_LIMIT
+    odd = replace(a_plan(), parameters={"a": "\u202e"}, frame=replace(FRAME, directions_xyz=("L", "L", "S")))
+    note = read_note(described("A sentence.", odd, "j0123456789abcde"))
+    assert (note.parameters, note.frame, note.digest) == (None, None, "d1")
+
+
+@pytest.mark.parametrize(
+    "frame", ["x", [1, 2], [0, 1, 1, "L", "P", "S", 1, 1, 1, 1], [1, 1, 1, "L", "P", 3, 1, 1, 1, 1]]
+)
+def test_a_geometry_that_cannot_be_read_is_not_known_and_the_note_still_holds(frame):
+    note = read_note(WHOLE.partition("{")[0] + json.dumps({**TOLD, "frame": frame, "parameters": ["x"]}))
+    assert (note.frame, note.parameters, note.digest) == (None, None, "d1")
 
 
 WHOLE = described("A sentence.", a_plan(), "j0123456789abcde")
@@ -156,6 +189,37 @@ def test_unless_told_to_follow_a_found_run_waits_for_a_person(trackmapper, place
     ended = trackmapper(*launch, "--wait")[1]
     assert (ended["state"], ended["ids"]) == ("succeeded", done["ids"])
     assert place() == made
+
+
+def older(description: str) -> str:
+    """As a version wrote it that did not say parameters and geometry."""
+    words, mark, told = description.rpartition("launch: ")
+    return words + mark + json.dumps({k: v for k, v in json.loads(told).items() if k not in ("parameters", "frame")})
+
+
+def test_a_count_that_cannot_compare_places_says_so_and_that_of_a_newer_note_does_not(
+    trackmapper, tmp_path, launch, monkeypatch
+):
+    library = tmp_path / "library"
+    shutil.copytree(sample_mouse().library, library)
+    monkeypatch.setenv("TRACKMAPPER_LIBRARY", str(library))
+    trackmapper(*launch, "--wait")
+    shutil.rmtree(tmp_path / "data" / "store")
+    trackmapper("recover", "--follow")
+    whole = trackmapper(*launch, "--wait")[1]
+    assert (whole["state"], whole["not_known"]) == ("succeeded", [])
+    for path in (library / "assets").glob("*.json"):
+        told = json.loads(path.read_text())
+        if COMMON_TAG in told.get("tags", ()):
+            path.write_text(json.dumps(told | {"description": older(told["description"])}))
+    shutil.rmtree(tmp_path / "data" / "store")
+    trackmapper("recover", "--follow")
+    weaker = trackmapper(*launch, "--wait")[1]
+    assert (weaker["state"], weaker["not_known"]) == ("succeeded", ["geometry"])
+    with JobStore(tmp_path / "data") as store:
+        [record] = store.newest(9)
+    assert "places are not compared" in job_detail.coverage(record)
+    assert "picks' places are not compared" in job_text(record)
 
 
 def test_launches_that_are_known_are_left_as_they_are(trackmapper, place, launch):
