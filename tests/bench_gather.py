@@ -24,6 +24,7 @@ from core.models import Subject
 from core.platforms.code_ocean.reader import CodeOceanReader
 from core.settings import Settings
 from core.subjects import gather_subject
+from tests.fake_code_ocean import FakeCodeOcean
 from tests.fake_library import as_json, raw_files, sorted_files, stitched_files
 
 MOUSE = "717381"
@@ -75,18 +76,27 @@ def played(sessions: int, delay_s: float) -> Iterator[tuple[Place, Connection]]:
         process.join()
 
 
+def stored(assets: dict[str, dict[str, bytes]]) -> dict[str, dict[str, bytes]]:
+    """The buckets that hold a mouse."""
+    objects = {f"{name}/{path}": data for name, files in assets.items() for path, data in files.items()}
+    return {BUCKET: objects, "aind-scratch-data": {}}
+
+
+def register(fake: FakeCodeOcean, assets: dict[str, dict[str, bytes]]) -> None:
+    """Tell Code Ocean of a mouse."""
+    ids: dict[str, str] = {}
+    for name in assets:  # raw ones come before their sortings
+        made_from = ids.get(name.partition("_sorted")[0])
+        provenance = {"data_assets": [made_from], "computation": f"run of {name}"} if made_from else None
+        ids[name] = fake.add_asset(name, bucket=BUCKET, publish=False, provenance=provenance, tags=(MOUSE,))
+
+
 def _play(sessions: int, delay_s: float, pipe: Connection) -> None:
-    from tests.fake_code_ocean import FakeCodeOcean
     from tests.light_s3 import LightS3
 
     assets = mouse(sessions)
-    objects = {f"{name}/{path}": data for name, files in assets.items() for path, data in files.items()}
-    with LightS3({BUCKET: objects, "aind-scratch-data": {}}, delay_s=delay_s) as s3, FakeCodeOcean() as fake:
-        ids: dict[str, str] = {}
-        for name in assets:  # raw ones come before their sortings
-            made_from = ids.get(name.partition("_sorted")[0])
-            provenance = {"data_assets": [made_from], "computation": f"run of {name}"} if made_from else None
-            ids[name] = fake.add_asset(name, bucket=BUCKET, publish=False, provenance=provenance, tags=(MOUSE,))
+    with LightS3(stored(assets), delay_s=delay_s) as s3, FakeCodeOcean() as fake:
+        register(fake, assets)
         fake.faults.add("latency", seconds=delay_s, times=None)
         pipe.send(Place(fake.url, fake.token, s3.environment()))
         while True:

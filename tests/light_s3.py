@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -90,6 +90,8 @@ class LightS3:
         """Where buckets are, if not in us-east-1."""
         self.fault: Fault = lambda _: None
         """Asked first: an answer to give instead."""
+        self.hold: Callable[[], Awaitable[object]] | None = None
+        """Waited for before each answer."""
         self.log: list[Request] = []
         self.connections = 0
         self.most_at_once = 0
@@ -137,6 +139,8 @@ class LightS3:
                 self.most_at_once = max(self.most_at_once, self._at_once)
                 if self.delay_s:
                     await asyncio.sleep(self.delay_s)
+                if self.hold is not None:
+                    await self.hold()
                 answer = self._answer(request, body)
                 self._at_once -= 1
                 reason = _REASONS.get(answer.status, "Status")
