@@ -76,7 +76,7 @@ def trouble(job: JobRecord) -> str:
     late = [event.detail for event in job.events if event.what == TURNED_UP]
     told = [
         f"More than one was made of this launch; look at the others before you use the result: {'; '.join(twins)}",
-        f"A run of it turned up after it had been given up; look at it before you launch again: {'; '.join(late)}",
+        f"Something of it turned up after it had been given up; look at it before you launch again: {'; '.join(late)}",
     ]
     words = [each for each, found in zip(told, (twins, late), strict=True) if found]
     error = job.error if not (job.error and words) or job.error.endswith(".") else f"{job.error}."

@@ -21,7 +21,7 @@ _KINDS: dict[str, Literal["success", "info", "warning", "error"]] = {
 _WORDS = {
     "overdue": "takes longer than expected",
     "twins": "was started more than once",
-    "turned up": "has a run that turned up late",
+    "turned up": "has something that turned up late",
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from core.platforms.base import MONITORED, Runner
+from core.subjects.gather import CONVERTED_NAME
 from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
 from jobs.coverage_rows import RowKey, delivered_rows, undelivered_rows
@@ -96,6 +97,17 @@ def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Mom
     if stop_twins:
         record = _stopped(store, runner, record, children, now)
     _look_for_given_up(store, runner, record, now)
+    if record.has_ended and record.route == MONITORED and record.ids.result is None:
+        _look_for_result(store, runner, store.get(record.id), now)
+
+
+def _look_for_result(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> None:
+    """Tell of a result that a monitor has kept of a job which ended without one: it looks like any other."""
+    found = [asset.id for asset in runner.find_assets(record.token) if CONVERTED_NAME in asset.name]
+    news = tuple(asset_id for asset_id in found if asset_id not in record.surplus)
+    if news:
+        words = f"result asset: {', '.join(news)}, kept by the monitor and not counted"
+        store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, TURNED_UP, words))
 
 
 def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> None:

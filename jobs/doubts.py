@@ -8,7 +8,7 @@ from jobs.records import JobRecord
 from jobs.watched import remote_of, run_words
 
 TURNED_UP = "alarm: a run turned up"
-"""The event that says that a run shows which the job had given up."""
+"""The event that says that a run shows which the job had given up, or a result that a monitor kept of it."""
 
 
 def leaves_doubt(before: JobRecord | None, record: JobRecord) -> bool:

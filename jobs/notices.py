@@ -43,7 +43,7 @@ def add_notices(turn: Turn, before: JobRecord | None, record: JobRecord) -> None
     if tells_of_twins(before, record):
         _add(turn, record, "twins", f"more than one was made of this launch: {_last_words(record, TWINS)}")
     if tells_of(TURNED_UP, before, record):
-        _add(turn, record, "turned up", f"it had been given up: {_last_words(record, TURNED_UP)}")
+        _add(turn, record, "turned up", f"nobody looked for it any more: {_last_words(record, TURNED_UP)}")
 
 
 def _last_words(record: JobRecord, what: str) -> str:

@@ -20,7 +20,7 @@ from tests.code_ocean_campaign import CONTROLS
 from tests.fault_matrix import ENDPOINTS, go_through
 from tests.kills import ledger_of
 from tests.power_cut import cut_power
-from tests.simulated_days import every_path, random_days
+from tests.simulated_days import every_monitored_path, every_path, random_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ Tell = Callable[[str], object]
 def paths(seed: int, tell: Tell) -> Found:
     """Every path of the launch protocol with one trouble and two deaths. Nothing in it is random."""
     tally, _ = every_path()
-    return Found(tally.line(), tally.wrong)
+    monitored, _ = every_monitored_path(whole=True)
+    return Found(f"{tally.line()}; through a monitor: {monitored.line()}", [*tally.wrong, *monitored.wrong])
 
 
 def days(seed: int, tell: Tell, jobs: int = 10_000_000) -> Found:

@@ -38,6 +38,8 @@ from tests.simulated_replies import CLEAN, REPLIES, Fate, fresh_record, quick, s
 EFFECTS = (Step.MANIFEST_ASSET, Step.STATE_ASSET, Step.RUN, Step.CAPTURE)
 COSTLY = (Step.RUN, Step.CAPTURE)
 """Effects that must not exist twice. A second input asset holds the same bytes and no run uses it: only surplus."""
+CHILD = Step.WATCH
+"""Stands for the conversion that a monitor starts, which is no effect of ours."""
 POLICY = Policy(SettlePolicy(600.0, 2100.0, 3, lost_window_s=2100.0, results_window_s=600.0))
 MINUTE_S, HOUR_S = 60.0, 3600.0
 PATIENCE_S = 30 * 24 * HOUR_S
@@ -146,6 +148,10 @@ class World:
     looked_rev: int = -1
     story: list[str] | None = None
     moment: Moment | None = None
+
+    def left(self, script: Script, things: list[Thing]) -> World:
+        """What is left when the worker dies now."""
+        return World(script, self.rules, self.record, things, self.s + 5.0, workers=self.workers + 1)
 
     # --- clock and queue ------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from jobs.records import JobRecord, JobState, Moment, Phase, Step
 from jobs.submission import Choice
 from tests.protocol_simulation import EFFECTS, HOUR_S, MINUTE_S, RULES, Rules, Script, World
 from tests.side_by_side import side_by_side
+from tests.simulated_monitor import HABITS, KEEPS, MONITORED_RECORD, WE_KEEP, Habit, MonitoredWorld
 from tests.simulated_replies import CLEAN, REPLIES, Fate
 from tests.simulated_tally import Tally
 
@@ -164,6 +165,14 @@ class Plan:
     fates: tuple[Fate, ...]
     stall_s: float = 0.0
     """How long the worker sleeps before it first sends it."""
+    habit: Habit | None = None
+    """What the monitor does; None on the direct route."""
+
+    def world(self, script: Script, rules: Rules, **more: float) -> World:
+        """Where the day is lived."""
+        if self.habit is None:
+            return World(script, rules, **more)
+        return MonitoredWorld(script, rules, MONITORED_RECORD, habit=self.habit, **more)
 
 
 class PathScript(Script):
@@ -192,7 +201,7 @@ class PathScript(Script):
         """What is left when the worker dies now."""
         things = [dataclasses.replace(thing) for thing in world.things]
         script = PathScript(self.plan, self.posts, everywhere=True, keeps=not self.everywhere)
-        return World(script, world.rules, world.record, things, world.s + 5.0, workers=world.workers + 1)
+        return world.left(script, things)
 
     def stall_s(self) -> float:
         return 0.0 if self.posts else self.plan.stall_s
@@ -223,39 +232,42 @@ def fates() -> Iterator[Fate]:
 
 LYING = tuple(Fate(name, True) for name in ("HTTP 429", "HTTP 429, Retry-After"))
 """A request for a pause, although the effect was made; the one look that it costs finds what listings show at once."""
+_FEW = (Fate(), Fate("time-out", True, *SHOWN["late and lagging"]), Fate("time-out", made=False), LYING[0])
+"""One fate of each kind."""
 
 
-def _paths_of(target: Step, fate: Fate, rules: Rules) -> tuple[Tally, float]:
+def _paths_of(target: Step, fate: Fate, rules: Rules, habit: Habit | None = None) -> tuple[Tally, float]:
     """Every path of one effect with one fate: once or twice, with none, one and two deaths, or a cancellation."""
     tally, longest_s = Tally(), 0.0
 
     def live(world: World, name: str) -> PathScript:
         nonlocal longest_s
         world.run()
-        tally.note(world, f"{target} {fate} {name}")
+        tally.note(world, f"{target} {fate} {name}{f' {habit}' if habit else ''}")
         longest_s = max(longest_s, world.s)
         assert isinstance(world.script, PathScript)
         return world.script
 
     is_kind = fate.reply in KINDS_OF_REPLY
     for again, stall_s in itertools.product((1, 2), (0.0, HOUR_S) if is_kind else (0.0,)):
-        plan = Plan(target, (fate,) * again, stall_s)
-        script = live(World(PathScript(plan), rules), f"x{again} stall {stall_s}")
+        plan = Plan(target, (fate,) * again, stall_s, habit)
+        script = live(plan.world(PathScript(plan), rules), f"x{again} stall {stall_s}")
         for at_s in script.times:
             cancelling = CancelScript(plan, keeps=False)
-            live(World(cancelling, rules, person_s=at_s + 0.1), f"x{again} cancelled at {at_s}")
+            live(plan.world(cancelling, rules, person_s=at_s + 0.1), f"x{again} cancelled at {at_s}")
         for first, dead in script.moments.items():
-            dead.script.keeps = is_kind and not stall_s
+            # Whatever the monitor does, a second death is like one of the direct route.
+            dead.script.keeps = is_kind and not stall_s and (habit is None or (habit == KEEPS and fate in _FEW))
             after = live(dead, f"x{again} death at {first}")
             for second, dead_again in after.moments.items():
                 live(dead_again, f"x{again} deaths at {first} and {second}")
     return tally, longest_s
 
 
-def _every_path(target: Step, some: list[Fate], rules: Rules) -> tuple[Tally, float]:
+def _every_path(target: Step, some: list[Fate], rules: Rules, habit: Habit | None = None) -> tuple[Tally, float]:
     tally, longest_s = Tally(), 0.0
     for fate in some:
-        part, part_s = _paths_of(target, fate, rules)
+        part, part_s = _paths_of(target, fate, rules, habit)
         tally.add(part)
         longest_s = max(longest_s, part_s)
     return tally, longest_s
@@ -265,6 +277,24 @@ def every_path(rules: Rules = RULES) -> tuple[Tally, float]:
     """All paths, and the longest time that one took, in seconds of its own."""
     tally, longest_s, every = Tally(), 0.0, [*fates(), *LYING]
     tasks = [(target, every[part::8], rules) for target in EFFECTS for part in range(8)]
+    for part, part_s in side_by_side(_every_path, tasks):
+        tally.add(part)
+        longest_s = max(longest_s, part_s)
+    return tally, longest_s
+
+
+def every_monitored_path(rules: Rules = RULES, *, whole: bool = False) -> tuple[Tally, float]:
+    """All paths through a monitor: its habits, with the fates of its start and of a result that it leaves to us.
+
+    Args:
+        rules: The functions under test.
+        whole: Each habit with every fate; else with one of each kind, and the usual habit with more of them.
+    """
+    tally, longest_s, every = Tally(), 0.0, [*fates(), *LYING]
+    kinds = every if whole else [fate for fate in every if fate.reply in KINDS_OF_REPLY]
+    starts = [(Step.RUN, kinds if whole or habit is KEEPS else list(_FEW), habit) for habit in HABITS]
+    captures = [(Step.CAPTURE, kinds if whole else list(_FEW), habit) for habit in WE_KEEP]
+    tasks = [(step, some[part::4], rules, habit) for step, some, habit in (*starts, *captures) for part in range(4)]
     for part, part_s in side_by_side(_every_path, tasks):
         tally.add(part)
         longest_s = max(longest_s, part_s)

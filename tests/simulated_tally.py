@@ -6,7 +6,7 @@ import collections
 from dataclasses import dataclass, field
 
 from jobs.records import JobState
-from tests.protocol_simulation import COSTLY, EFFECTS, World
+from tests.protocol_simulation import CHILD, COSTLY, EFFECTS, World
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Tally:
     def note(self, world: World, name: str) -> None:
         """Audit a world in which nothing happens any more, as if everything on its way had arrived."""
         record, words = world.record, []
-        known = {*record.ids.__dict__.values(), *record.surplus}
+        known = {*record.ids.__dict__.values(), *record.surplus, record.remote.child}
         self.jobs += 1
         self.crashes += world.workers
         self.ends[record.state] += 1
@@ -59,7 +59,7 @@ class Tally:
         if not (record.has_ended or asks) or phantom or (succeeded and any(made[step] < 1 for step in EFFECTS)):
             self.lost += 1
             words.append(f"ended as {record.state} with {dict(made)} {phantom}")
-        unknown = [thing for thing in world.things if thing.step in COSTLY and thing.id not in known]
+        unknown = [thing for thing in world.things if thing.step in (*COSTLY, CHILD) and thing.id not in known]
         orphans = [thing.id for thing in unknown if not thing.stopped] + world.going_on()
         if record.has_ended and orphans:
             self.orphans += 1

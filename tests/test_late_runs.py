@@ -8,6 +8,7 @@ from core.platforms.base import DIRECT, MONITORED
 from dashboard.job_words import trouble
 from dashboard.news import notice_words
 from jobs import submission
+from jobs.launches import open_launch
 from jobs.records import JobState, Step
 from jobs.submission import Choice
 from tests.code_ocean_jobs import Bench, bench
@@ -129,6 +130,19 @@ def test_a_conversion_that_no_monitor_was_known_to_have_started_is_told(jobs):
     show(jobs, child)
     jobs.run_for(12 * HOUR_S, step_s=300.0)
     assert is_told(jobs, record.id, child)
+
+
+def test_a_result_that_the_monitor_kept_of_a_job_that_had_ended_without_it_is_told(jobs):
+    jobs.fake.timing.run_s = HOUR_S
+    record = jobs.until(jobs.launch(route=MONITORED), lambda r: bool(r.remote.child))
+    jobs.run_for(2 * MINUTE_S)
+    hide(jobs, *jobs.made("run"))
+    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
+    name = open_launch(jobs.store, record).capture_request.name
+    kept = jobs.fake.add_asset(name, files={"a": b"b"}, tags=(record.token,))  # by the monitor, which saw its run
+    jobs.run_for(3 * HOUR_S, step_s=300.0)
+    assert is_told(jobs, record.id, kept)
+    assert "kept by the monitor and not counted" in told(jobs, record.id)[0]
 
 
 # --- a start that nobody confirmed ------------------------------------------------------------------

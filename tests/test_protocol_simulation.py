@@ -13,7 +13,8 @@ from core.errors import StoreBusyError
 from jobs import protocol
 from jobs.records import JobState, Phase, Step
 from tests.protocol_simulation import COSTLY, HOUR_S, MINUTE_S, RULES, World
-from tests.simulated_days import WRONG, PathScript, Plan, every_path, random_days
+from tests.simulated_days import WRONG, PathScript, Plan, every_monitored_path, every_path, random_days
+from tests.simulated_monitor import KEEPS
 from tests.simulated_replies import Fate
 from tests.trial import Trial
 
@@ -140,6 +141,28 @@ def test_every_path_of_one_trouble_and_two_deaths(tell):
     assert longest_s < 12 * HOUR_S
     # The window of inputs is shorter than the latest effects: a second one is made, and hurts nobody.
     assert tally.surplus > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_every_path_through_a_monitor(tell):
+    """Two runs and a result, of which one call is ours: whatever the monitor does, and whoever dies."""
+    began = time.monotonic()
+    tally, longest_s = every_monitored_path()
+    took_s = time.monotonic() - began
+    tell(f"every monitored path: {tally.line()}; the longest took {longest_s / HOUR_S:.1f} h, {took_s:.0f} s")
+    assert tally.jobs > 3_000
+    assert (tally.doubled, tally.lost, tally.orphans) == (0, 0, 0), tally.wrong
+    assert set(tally.ends) == {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.NEEDS_YOU}
+
+
+def test_without_settling_a_monitor_is_started_twice(tell):
+    """The control."""
+    plan = Plan(Step.RUN, (Fate("time-out", True, lag_s=4 * MINUTE_S),), habit=KEEPS)
+    world = plan.world(PathScript(plan, keeps=False), WRONG["without settling"])
+    world.run()
+    tell(f"control, a monitor without settling: {made(world, Step.RUN)} started")
+    assert made(world, Step.RUN) > 1
 
 
 @pytest.mark.slow
