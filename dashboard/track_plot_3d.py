@@ -110,7 +110,7 @@ def figure(scene: Scene) -> go.Figure:
             "font": {"color": GREY, "size": 11},
             "scene": {
                 "aspectmode": "data",
-                "camera": {"eye": {"x": 1.15, "y": 1.6, "z": 0.7}, "center": {"x": 0, "y": 0, "z": -0.1}},
+                "camera": {"eye": {"x": 1.35, "y": 1.85, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.1}},
                 "xaxis": axis | {"title": {"text": "ML, mm (R+)"}},
                 "yaxis": axis | {"title": {"text": "AP, mm (A+)"}},
                 "zaxis": axis | {"title": {"text": "DV, mm (S+)"}},

@@ -1,7 +1,7 @@
 """Watches that pages are changed in turns only: `panel serve ... --setup tests/lock_watch.py`.
 
-A change of a page's parts that does not hold the page's lock is written, with who made it, to the file that
-TRACKMAPPER_TEST_LOCKS names.
+A change of a page's parts by code of ours that does not hold the page's lock is written, with who made it, to the file
+that TRACKMAPPER_TEST_LOCKS names. Panel itself takes notices away without the lock, which adds no part.
 """
 
 from __future__ import annotations
@@ -41,15 +41,14 @@ def watched(recompute: Callable[[DocumentModelManager], None], told: Path) -> Ca
         if session is not None:
             on_loop = threading.current_thread() is threading.main_thread()
             if not session._lock.locked() or (on_loop and not _ours.get()):
-                stack = [each for each in traceback.extract_stack()[:-1] if each.filename.startswith(_ROOT)]
                 own = [
                     f"{Path(each.filename).name}:{each.lineno} {each.name}"
-                    for each in stack
-                    if "/.venv/" not in each.filename
+                    for each in traceback.extract_stack()[:-1]
+                    if each.filename.startswith(_ROOT) and "/.venv/" not in each.filename
                 ]
-                libraries = [f"{Path(each.filename).name}:{each.name}" for each in stack][-8:]
-                with told.open("a") as file:
-                    file.write(" > ".join(own[-4:] or libraries) + "\n")
+                if own:
+                    with told.open("a") as file:
+                        file.write(" > ".join(own[-4:]) + "\n")
         recompute(self)
 
     return watched
