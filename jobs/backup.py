@@ -14,6 +14,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -127,7 +128,7 @@ def read_note(file: Path) -> Backup:
         )
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror}", where=str(file), cure="Check the path.") from error
-    except (zipfile.BadZipFile, KeyError, TypeError, ValueError, RecursionError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
             "it is no backup of Trackmapper, or it is damaged", where=str(file), cure="Take another one."
         ) from error
@@ -149,7 +150,7 @@ def _extract(file: Path, folder: Path) -> Backup:
                 if size > note.size:
                     break  # what is too large is refused below, and fills no disk
                 out.write(chunk)
-    except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:
         raise InputError("the backup is damaged", where=str(file), cure="Take another one.") from error
     if size != note.size or _digest(database) != note.sha256:
         raise InputError("the backup is damaged: not what was written", where=str(file), cure="Take another one.")

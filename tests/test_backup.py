@@ -131,9 +131,9 @@ def changed_note(file: Path, target: Path, **values: object) -> Path:
 def test_what_is_no_whole_backup_is_refused_and_changes_nothing(data, tmp_path):
     file, bad = a_backup(data, tmp_path / "b.zip"), tmp_path / "bad.zip"
     whole = file.read_bytes()
-    middle = len(whole) // 2
-    flipped = whole[:middle] + bytes([whole[middle] ^ 0xFF]) + whole[middle + 1 :]
-    for damaged in (b"", b"no archive", whole[:-200], whole[:middle], flipped):
+    places = range(len(whole) // 8, len(whole) * 7 // 8, len(whole) // 60)
+    flipped = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in places]
+    for damaged in (b"", b"no archive", whole[:-200], whole[: len(whole) // 2], *flipped):
         bad.write_bytes(damaged)
         with pytest.raises(InputError):
             restore_backup(bad, tmp_path / "new", now=START)

@@ -108,7 +108,7 @@ def test_each_mapped_probe_is_shown_against_its_recording_with_what_had_been_rea
     )
     read = Evidence(units={(sorting.asset.id, "ProbeA"): units})
     seen = Page(mapping_report(view.opened, view.rows, view.checked, ORIGIN, read))
-    assert "Not looked at" not in seen.words
+    assert "Not looked at: the units" not in seen.words
     assert "2 units" in seen.words
 
 
