@@ -59,7 +59,6 @@ class UnrolledView:
         read = None if read_units is None else lambda stream: read_units(*stream)
         self.units: Reading[Stream, tuple[str, str], StreamUnits] = Reading(read, key_of, self.draw)
         self._scale: tuple[str, ImageFrame, float] | None = None
-        self._plots: tuple[UnrolledPlot, PlanePlot] | None = None
         self._shown = ""
         self._picture: UnrolledPicture | None = None
         self._planned = False
@@ -80,7 +79,25 @@ class UnrolledView:
         self.downloads = picture_buttons("track-against-recording", self.picture, margin=(4, 3))
         self._weighed: tuple[Opened, WeighedMouse | None] | None = None
         self._weighing: Opened | None = None
-        self.view = pn.Column(visible=False, sizing_mode="stretch_width", margin=0)
+        # built before it is wanted: a browser takes a second for it, in which it answers no other press
+        self._plots = UnrolledPlot(), PlanePlot()
+        self._along, self._plane = (_pane(plot.figure) for plot in self._plots)
+        self._told = pn.Column(self.facts, height=HEIGHT, scroll="y-auto", sizing_mode="stretch_width", margin=0)
+        self.view = pn.Column(
+            pn.FlexBox(
+                self.title,
+                self.compare,
+                self.reverse,
+                *self.downloads,
+                align_items="center",
+                sizing_mode="stretch_width",
+            ),
+            pn.Row(self._along, self._plane, self._told, self.cards.view, sizing_mode="stretch_width", margin=0),
+            text.pane(_KEY, [CSS], margin=(0, 10)),
+            visible=False,
+            sizing_mode="stretch_width",
+            margin=0,
+        )
         session.param.watch(lambda *_: self.plan_drawing(), ["opened", "rows", "row", "tissue"])
 
     def plan_drawing(self) -> None:
@@ -118,8 +135,6 @@ class UnrolledView:
     def _draw_candidates(self, opened: Opened, row: Row) -> None:
         """Show what else the row's track, or its probe's, could be."""
         tracks = self.compare.value == TRACKS
-        if self._plots is None:
-            self._build()
         name = (row.assignment.stream or "no stream") if tracks else row.assignment.track
         heading_words = "Tracks for one probe" if tracks else "Probes for one track"
         text.show(self.title, tag("div", tag("h2", heading_words), tag("span", name, cls="dim"), cls="row"))
@@ -130,7 +145,7 @@ class UnrolledView:
         wanted = [stream for each in shown for stream in each.source.streams]
         columns = [self._column(opened, each, tracks=tracks) for each in shown]
         drawn = [column for column in columns if column is not None]
-        if drawn and self._plots is not None:
+        if drawn:
             laid = lay_out(drawn, opened.colors, least_px=LEAST_BESIDE_PX)
             self._plots[0].show(laid)
             self._picture = UnrolledPicture(f"{heading_words}: {name}", laid)
@@ -205,19 +220,16 @@ class UnrolledView:
                 cls="row",
             ),
         )
-        if self._plots is None:
-            self._build()
-        if unrolled is None or opened is None or self._plots is None:
+        if unrolled is None or opened is None:
             self._along.visible = self._plane.visible = self.reverse.visible = self.cards.view.visible = False
             self._told.visible = True
             text.show(self.facts, tag("p", "The points of this track make no line, so nothing can be placed along it."))
             return
-        along, plane = self._plots
         laid = lay_out(columns_of(unrolled), opened.colors)
         flat = None if unrolled.plane is None else lay_out_plane(unrolled.plane, unrolled, opened.colors)
         self._picture = UnrolledPicture(f"{row.track} on {place}", laid, flat)
-        along.show(laid)
-        plane.show(flat or NO_PLANE)
+        self._plots[0].show(laid)
+        self._plots[1].show(flat or NO_PLANE)
         # The parts keep their places whatever is selected: to arrange a page anew takes a browser seconds.
         self._arrange(beside=False)
         self._along.visible = True
@@ -225,23 +237,6 @@ class UnrolledView:
         if waits:
             told.append(tag("li", "The units are being read.", cls="dim"))
         text.show(self.facts, tag("ul", *told))
-
-    def _build(self) -> None:
-        self._plots = UnrolledPlot(), PlanePlot()
-        self._along, self._plane = (_pane(plot.figure) for plot in self._plots)
-        self._told = pn.Column(self.facts, height=HEIGHT, scroll="y-auto", sizing_mode="stretch_width", margin=0)
-        self.view[:] = [
-            pn.FlexBox(
-                self.title,
-                self.compare,
-                self.reverse,
-                *self.downloads,
-                align_items="center",
-                sizing_mode="stretch_width",
-            ),
-            pn.Row(self._along, self._plane, self._told, self.cards.view, sizing_mode="stretch_width", margin=0),
-            text.pane(_KEY, [CSS], margin=(0, 10)),
-        ]
 
     def _arrange(self, *, beside: bool) -> None:
         """Give room to candidates beside each other, or to the probe of one row: a change of mode alone moves parts."""

@@ -47,14 +47,13 @@ def shown(view: Session, **more) -> UnrolledView:
 
 
 def glyphs(made: UnrolledView, name: str) -> dict[str, list]:
-    assert made._plots is not None
     return made._plots[0]._sources[name].data
 
 
 def test_nothing_is_drawn_while_no_row_is_selected(mapped):
     made = shown(mapped)
     assert not made.view.visible
-    assert made._plots is None
+    assert made._picture is None
     mapped.select_row(mapped.rows[0].id)
     made.draw()
     assert made.view.visible
@@ -235,7 +234,6 @@ def test_without_a_mouse_nothing_is_compared():
 
 def plane_words(made: UnrolledView) -> dict[str, float]:
     """Where each word of the plane's picture stands across it."""
-    assert made._plots is not None
     data = made._plots[1]._words.data
     return dict(zip(data["words"], data["x"], strict=True))
 
