@@ -41,7 +41,8 @@ class CardsView:
         self.pane = text.pane(Markup(""), [CSS, CARD_CSS])
         self.picker = Picker(width=0, height=0, margin=0)
         self.picker.param.watch(self._picked, "picked")
-        session.param.watch(lambda *_: next_turn(self.refresh), ["opened", "rows", "track"])
+        session.param.watch(lambda *_: next_turn(self.refresh), ["opened", "rows"])
+        session.param.watch(lambda *_: self.refresh(), "track")
         self.refresh()
 
     def refresh(self) -> None:

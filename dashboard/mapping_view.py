@@ -60,11 +60,11 @@ class MappingView:
         self._make_tools()
         self.view = pn.Column(sizing_mode="stretch_width", margin=0)
         in_turns(self._put_together(launch))
-        # the table and the views answer first
+        # the table and the views answer first; what a selection changes comes in one turn: a browser paints between two
         session.param.watch(
-            lambda *_: next_turn(self.refresh),
-            ["opened", "rows", "checked", "track", "row", "undoable", "redoable", "saved"],
+            lambda *_: next_turn(self.refresh), ["opened", "rows", "checked", "undoable", "redoable", "saved"]
         )
+        session.param.watch(lambda *_: self.refresh(), ["track", "row"])
         self.refresh()
 
     def _put_together(self, launch: Callable[[], pn.viewable.Viewable]) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -14,6 +15,7 @@ from param.parameterized import Event
 from dashboard import hover_link
 from dashboard.theme import GREY
 from dashboard.track_lines import Scene
+from dashboard.turns import next_turn
 
 SOLID_HEIGHT = 360
 
@@ -38,7 +40,7 @@ class TrackPlot3D:
             sizing_mode="stretch_width",
             config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["toImage"]},
         )
-        self.view.param.watch(self._clicked, "click_data")
+        self.view.param.watch(lambda event: next_turn(partial(self._clicked, event)), "click_data")
         self.view.jscallback(**hover_link.in_projections())
 
     def _take(self, scene: Scene) -> None:

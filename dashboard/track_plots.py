@@ -86,11 +86,12 @@ class TrackPlots:
         """Mark a track, or none."""
         if self.marked != track:
             self.marked = track
-            next_turn(self._show_marked)
+            self._show_marked()
 
     def show_planned(self, way_um: Points | None) -> None:
         """Draw where the marked track would go as planned, (2, 3) um in the image, or nothing."""
-        next_turn(lambda: self.planned.update(data=_way(way_um)))
+        if way_um is not None or len(self.planned.data["ml"]):
+            self.planned.data = _way(way_um)
 
     def show_brain(self, brain: BrainProjections | None, brightness: float) -> None:
         """Put a brain behind the tracks, or none; a brightness of 0 hides it, 1 shows it as it is."""

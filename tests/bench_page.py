@@ -128,7 +128,7 @@ def answers(page: Page, press: Callable[[int], None], wanted: Sequence[str], tim
         press(number)
         events = page.evaluate(_ANSWER, [list(wanted), 400])
         found.append(max(at for kind, at in events if kind in (*wanted, "nothing")) + 16.0)
-        page.wait_for_timeout(300)
+        page.wait_for_timeout(1_500)  # the 3-D view has its turn: it is told apart
     return found
 
 
