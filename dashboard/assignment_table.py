@@ -184,7 +184,7 @@ class AssignmentTable:
             configuration={
                 "rowHeight": 30,
                 "columnDefaults": {"headerSort": False},
-                "renderVerticalBuffer": 4 * ROW_PX,  # else as much again as is seen is drawn anew with each edit
+                "renderVerticalBuffer": ROW_PX,  # else as much again as is seen is drawn anew with each edit
                 "placeholder": "No rows: add one for a track",
             },
         )
