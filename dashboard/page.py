@@ -276,8 +276,11 @@ class Dashboard:
         reader, seen = self.context.reader, self.context.health.last
         shown = Shown(reader.name, reader.launch_refusal, seen, worker, utc_now(), viewer_zone())
         line = status(shown, mouse, self.user, signed_in=self._signed_in)
-        await on_page(lambda: text.show(self._status, line))
-        await on_page(lambda: text.show(self._banner, banner(shown)))
+        await on_page(lambda: self._say_status(line, banner(shown)))
+
+    def _say_status(self, line: Markup, warning: Markup) -> None:
+        text.show(self._status, line)
+        text.show(self._banner, warning)
 
 
 def _welcome() -> Markup:

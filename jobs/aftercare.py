@@ -96,9 +96,10 @@ def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Mom
     record = _told(store, runner, record, children, now)
     if stop_twins:
         record = _stopped(store, runner, record, children, now)
-    _look_for_given_up(store, runner, record, now)
+    if not runner.settle.starts_once:
+        record = _look_for_given_up(store, runner, record, now)
     if record.has_ended and record.route == MONITORED and record.ids.result is None:
-        _look_for_result(store, runner, store.get(record.id), now)
+        _look_for_result(store, runner, record, now)
 
 
 def _look_for_result(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> None:
@@ -110,9 +111,9 @@ def _look_for_result(store: JobStore, runner: Runner, record: JobRecord, now: Mo
         store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, TURNED_UP, words))
 
 
-def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> None:
+def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> JobRecord:
     """Tell when a run shows that the job had given up; that of a cancelled job is stopped."""
-    for run in () if runner.settle.starts_once else given_up_runs(record):
+    for run in given_up_runs(record):
         status = runner.run_status(run)
         after, words = turned_up(record, run, status)
         if not words:
@@ -122,6 +123,7 @@ def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: 
             runner.stop_run(run)
             after = after.told(now.at, "stopped", run)
         record = store.put(after)
+    return record
 
 
 def _twins(record: JobRecord, found: Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from core.checks.thresholds import USUAL, Thresholds
 from core.manifest.rows import ManifestRow
 from core.models import Points, Problem, State, Subject
 from core.rules import problem
+
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +43,13 @@ def _planned(probes: Sequence[MappedProbe], limits: Thresholds) -> _Planned | No
         return None
     angles = np.array([probe.plan.angles_deg for probe in known])
     drawn = np.array([_direction(probe) for probe in known])
-    return _Planned(known, angles, drawn, fit_tilt(angles, drawn))
+    return _Planned(known, angles, drawn, _tilt(tuple(map(tuple, angles)), tuple(map(tuple, drawn))))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _tilt(angles_deg: tuple[tuple[float, ...], ...], drawn: tuple[tuple[float, ...], ...]) -> Tilt:
+    """Each edit asks twice, for T10 and for its picture, and most edits change no direction."""
+    return fit_tilt(np.array(angles_deg), np.array(drawn))
 
 
 def _direction(probe: MappedProbe) -> Points:
