@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 import threading
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -128,12 +130,25 @@ def changed_note(file: Path, target: Path, **values: object) -> Path:
     return target
 
 
+def unpacks_to(archive: bytes, database: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            return opened.read("cache.db") == database
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        return False
+
+
 def test_what_is_no_whole_backup_is_refused_and_changes_nothing(data, tmp_path):
     file, bad = a_backup(data, tmp_path / "b.zip"), tmp_path / "bad.zip"
     whole = file.read_bytes()
+    with zipfile.ZipFile(file) as opened:
+        database = opened.read("cache.db")
     places = range(len(whole) // 8, len(whole) * 7 // 8, len(whole) // 60)
     flipped = [whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :] for at in places]
-    for damaged in (b"", b"no archive", whole[:-200], whole[: len(whole) // 2], *flipped):
+    # A deflated run of zeros can be copied from two distances: such a byte harms nothing that was written.
+    harmed = [archive for archive in flipped if not unpacks_to(archive, database)]
+    assert len(harmed) > len(flipped) * 0.9
+    for damaged in (b"", b"no archive", whole[:-200], whole[: len(whole) // 2], *harmed):
         bad.write_bytes(damaged)
         with pytest.raises(InputError):
             restore_backup(bad, tmp_path / "new", now=START)
