@@ -13,11 +13,11 @@ from core.models import Assignment, Severity, Subject, Suggestion
 from dashboard import edits, text
 from dashboard.edits import CHOICE_COLUMNS, EMPTY
 from dashboard.state import Opened, Session
-from dashboard.tables import COMPACT, SIGNED, SWATCH, TITLED, LiveTable, native
+from dashboard.tables import COMPACT, DENSE, ROW_PX, SIGNED, SWATCH, TITLED, LiveTable, native
 from dashboard.theme import SEVERITY_WORDS
 from dashboard.turns import next_turn
 
-HEADER_PX, ROW_PX, MOST_ROWS = 62, 37, 20
+HEADER_PX, MOST_ROWS = 62, 20
 """Beyond so many rows the table scrolls."""
 TITLES = {
     "color": "",
@@ -181,9 +181,8 @@ class AssignmentTable:
                 "include": {"type": "tickCross"},
             },
             frozen_columns=["color", "track"],
-            configuration={
-                "rowHeight": 30,
-                "columnDefaults": {"headerSort": False},
+            configuration=DENSE
+            | {
                 "renderVerticalBuffer": ROW_PX,  # else as much again as is seen is drawn anew with each edit
                 "placeholder": "No rows: add one for a track",
             },

@@ -22,7 +22,7 @@ from dashboard.job_links import Links
 from dashboard.job_log import KeptLog, log_key
 from dashboard.job_words import Windows, number
 from dashboard.jobs_list import FILTERS, PAGE_SIZE, TITLES, WIDTHS, Counts, Wanted, count_jobs, frame, list_jobs
-from dashboard.tables import COMPACT, SIGNED, TITLED, LiveTable
+from dashboard.tables import COMPACT, DENSE, SIGNED, TITLED, LiveTable
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS
 from dashboard.turns import on_page
@@ -86,7 +86,7 @@ class JobsView:
             disabled=True,
             selectable=1,
             formatters={"state": SIGNED, "error": TITLED, "who": TITLED},
-            configuration={"rowHeight": 30, "columnDefaults": {"headerSort": False}, "placeholder": "No jobs match"},
+            configuration=DENSE | {"placeholder": "No jobs match"},
         )
         self._live = LiveTable(self.table)
         styles = [CSS, job_detail.DETAIL_CSS]

@@ -12,7 +12,7 @@ from core.models import Severity
 from core.rules import RULES
 from dashboard import text
 from dashboard.state import Session
-from dashboard.tables import COMPACT, SIGNED, TITLED
+from dashboard.tables import COMPACT, DENSE, SIGNED, TITLED
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, SEVERITY_WORDS
 from dashboard.turns import next_turn
@@ -38,11 +38,7 @@ class ProblemsView:
             titles={"sign": "Kind", "rule": "Rule", "track": "Track", "message": "What", "cure": "Cure"},
             widths={"sign": 100, "rule": 60, "track": 130, "message": 560},
             formatters={"sign": SIGNED, "message": TITLED, "cure": TITLED},
-            configuration={
-                "rowHeight": 30,
-                "columnDefaults": {"headerSort": False, "tooltip": False},
-                "placeholder": "No problems",
-            },
+            configuration=DENSE | {"placeholder": "No problems"},
         )
         # its line is kept free, so that nothing moves under the next press
         self.seen = text.pane(Markup(""), [CSS], min_height=22, margin=(0, 10))

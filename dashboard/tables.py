@@ -37,10 +37,18 @@ SIGNED = JSCode(
 )
 """Text that begins with a sign, in the sign's colour."""
 
+ROW_PX = 31
+"""Height of a row with its line, as `COMPACT` draws it."""
+
+DENSE: dict[str, Any] = {
+    "rowHeight": ROW_PX - 1,
+    "columnDefaults": {"headerSort": False, "resizable": "header"},  # a handle in every cell doubles what is drawn
+}
+"""The configuration that goes with `COMPACT`."""
 
 COMPACT = """
 .tabulator .tabulator-row .tabulator-cell {
-  padding: 4px 8px !important; height: 30px !important; min-height: 0; font-size: 13px; }
+  padding: 4px 8px !important; height: 30px !important; min-height: 0 !important; font-size: 13px; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 6px 8px !important; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-title {
   text-transform: none !important; letter-spacing: 0 !important; font-size: 12px !important; font-weight: 600; }
