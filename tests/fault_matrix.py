@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from jobs import submission
 from jobs.records import JobRecord, JobState, Phase
 from tests.code_ocean_jobs import Bench, bench
 from tests.fake_code_ocean_api import route
+from tests.fake_code_ocean_faults import FAULTS
 from tests.fake_code_ocean_state import Outcome
 
 # --- answers --------------------------------------------------------------------------------------
@@ -228,9 +229,9 @@ def run_case(
         bench.until(job_id, JobState.RUNNING)
         submission.cancel(bench.store, job_id, "ben", bench.clock().at)
     with _fault(bench, api, elsewhere, endpoint, answer, times):
-        before = sum(fake.faults.spoiled.values())
+        before = fake.faults.spoiled.get(_OF_THE_CASE, 0)
         _run_while(bench, job_id, WHILE_S, RESTART_S if restarts else WHILE_S)
-        met = sum(fake.faults.spoiled.values()) - before + api.steered - steered
+        met = fake.faults.spoiled.get(_OF_THE_CASE, 0) - before + api.steered - steered
         during = bench.record(job_id)
         banner = _banner(bench)
     retries, texts = 0, [banner, *_texts(during)]
@@ -248,6 +249,8 @@ def run_case(
 
 
 _ONCE = ("asset", "run", "capture")
+_OF_THE_CASE = "of the case"
+"""Counted apart from the lost answers that only bring a job to an endpoint."""
 
 
 @contextmanager
@@ -257,7 +260,7 @@ def _fault(
     faults, place = bench.fake.faults, {"method": endpoint.method, "endpoint": endpoint.path}
     if answer == LONG_LIST:
         bench.fake.add_computations(LISTED)
-        faults.add("latency", seconds=0.0, times=times, **place)
+        faults.add(replace(FAULTS["latency"], name=_OF_THE_CASE, seconds=0.0, times=times, **place))
     elif answer in STEERED:
         domain = elsewhere.domains.get(answer, bench.fake.url)
         token, patience = bench.settings.code_ocean_token, {"slow": {"read_s": 0.05}, "drip": {"body_s": 0.02}}
@@ -270,7 +273,7 @@ def _fault(
             faults.add("latency", seconds=_SLOW_S, times=None if times is None else 3 * times, **place)
     else:
         late = {"late_s": _LATE_S} if answer.startswith("late_") else {}
-        faults.add(answer, times=times, **place, **late)
+        faults.add(replace(FAULTS[answer], name=_OF_THE_CASE, times=times, **place, **late))
     try:
         yield
     finally:
