@@ -314,10 +314,11 @@ def test_a_mouse_that_is_not_there_is_said(place: Place):
     assert "A13" in told(place.gather())
 
 
-@pytest.mark.parametrize("fault", ["403", "404", "empty", "missing_fields"])
-def test_a_search_that_fails_is_a_gap_and_not_the_end(place: Place, fault: str):
+@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("fault", ["403", "404", "empty", "wrong_types", "missing_fields"])
+def test_a_search_that_fails_is_a_gap_and_not_the_end(place: Place, fault: str, which: int):
     place.session(9)
-    place.fake.faults.add(fault, endpoint="data_assets/search", times=1)
+    place.fake.faults.add(fault, endpoint="data_assets/search", skip=which, times=1)
     subject = place.gather()
     assert [recording.name for recording in subject.recordings] == [raw_name(9)]
     assert "A14 Code Ocean: assets may be missing" in told(subject)

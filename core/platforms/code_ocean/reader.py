@@ -227,6 +227,7 @@ class CodeOceanReader:
         if api is not None and capsule not in self._slugs and _ID.fullmatch(capsule):
             self._slugs[capsule] = ""
             threading.Thread(target=self._learn_slug, args=(api, capsule), name="capsule", daemon=True).start()
+            return ""
         return self._slugs.get(capsule, "")
 
     def _learn_slug(self, api: CodeOceanApi, capsule: str) -> None:

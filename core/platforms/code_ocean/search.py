@@ -41,9 +41,10 @@ def find_assets(api: CodeOceanApi, subject: str) -> tuple[Asset, ...]:
     found, errors = _side_by_side(lambda query: _searched(api, query), queries)
     records = [record for each, _ in found for record in each]
     errors += [error for _, more in found for error in more]
-    assets = [asset for asset in map(asset_of, records) if asset is not None]
+    # One search's poor record must not stand for the whole one that another search gave of the same asset.
+    assets = [asset for asset in map(asset_of, records) if asset is not None and asset.name]
     if len(assets) < len(records):
-        told = f"{len(records) - len(assets)} of the records found have no id"
+        told = f"{len(records) - len(assets)} of the records found have no id or no name"
         errors.append(UnclearError(told, where="search", cure="Tell who runs Code Ocean."))
     return _all_found(assets, errors, failed=len(found) == 0)
 
