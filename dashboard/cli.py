@@ -88,7 +88,6 @@ def build_parser() -> argparse.ArgumentParser:
         ("cancel", "cancel_job", "stop a job"),
         ("retry", "retry_job", "try a failed job again"),
         ("recount", "recount_job", "count the result of an incomplete job again; no new run"),
-        ("follow", "follow_job", "follow the run of a failed job that turned up later; no new run"),
         ("extend", "extend_job", "give a run more time before it asks"),
         ("attach", "attach_job", "name the run that a job asks for; it is checked to be this job's"),
     ):

@@ -253,11 +253,6 @@ def recount_job(options: argparse.Namespace, settings: Settings) -> Result:
     return _acted(options, settings, second_tries.recount)
 
 
-def follow_job(options: argparse.Namespace, settings: Settings) -> Result:
-    """Follow the run of a failed job that turned up later."""
-    return _acted(options, settings, second_tries.follow)
-
-
 def extend_job(options: argparse.Namespace, settings: Settings) -> Result:
     """Give a run more time before it asks its people."""
     return _acted(options, settings, partial(submission.extend, hours=options.hours))

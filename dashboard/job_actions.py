@@ -1,4 +1,4 @@
-"""What a person may do to the chosen job: cancel, retry, count or follow again, decide, name its run, wait longer."""
+"""What a person may do to the chosen job: cancel, retry, count again, decide, name its run, wait longer."""
 
 from __future__ import annotations
 
@@ -55,7 +55,6 @@ class JobActions:
         self.cancel = _button("Cancel job", lambda _: self.ask(), color="error")
         self.retry = _button("Retry", self._ask_retry)
         self.recount = _button("Count again", self._recount)
-        self.follow = _button("Follow its run", self._follow)
         self.choices = {choice: _button(words, self._decide(choice)) for choice, words in CHOICES.items()}
         self.run_id = pmui.TextInput(
             label="Id of the run", placeholder="It is this run", max_length=ID_LENGTH, size="small", width=330
@@ -72,7 +71,7 @@ class JobActions:
         self._make_dialog()
         self._make_retry_dialog()
         self.view = pn.Column(
-            pn.FlexBox(self.cancel, self.recount, self.follow, self.retry, self._waits, align_items="center"),
+            pn.FlexBox(self.cancel, self.recount, self.retry, self._waits, align_items="center"),
             self._decisions,
             self._warning,
             self.dialog,
@@ -100,7 +99,6 @@ class JobActions:
             (self.cancel, can_cancel),
             (self.retry, can_retry),
             (self.recount, job is not None and second_tries.can_recount(job)),
-            (self.follow, job is not None and second_tries.can_follow(job)),
             (self._decisions, asks),
             (self._warning, names_run),
             (self.run_id, names_run),
@@ -180,9 +178,6 @@ class JobActions:
     async def _recount(self, _event: Event) -> None:
         await self._act(second_tries.recount, "The worker counts the kept result again.")
 
-    async def _follow(self, _event: Event) -> None:
-        await self._act(second_tries.follow, "The worker follows the run to its end, and counts its result.")
-
     # --- the others --------------------------------------------------------------------------------
 
     def _decide(self, choice: Choice) -> Callable[[Event], Awaitable[None]]:
@@ -244,11 +239,9 @@ def retry_words(job: JobRecord, costs: str) -> Markup:
     else:
         what = f"A new job converts all {tracks_line(job)} of mouse {job.subject} anew."
     paid = [tag("p", tag("strong", f"▲ Pressing Run again {costs}."), cls="warn")] if costs else []
-    free = {
-        "Count again looks at the kept result once more, and starts nothing.": second_tries.can_recount(job),
-        "A run of this job turned up. Follow its run takes it up, and starts nothing.": second_tries.can_follow(job),
-    }
-    return join([*paid, tag("p", what), *(tag("p", words, cls="dim") for words, holds in free.items() if holds)])
+    free = "Count again looks at the kept result once more, and starts nothing."
+    hint = [tag("p", free, cls="dim")] if second_tries.can_recount(job) else []
+    return join([*paid, tag("p", what), *hint])
 
 
 def _button(words: str, action: Callable[..., object], **more: str) -> pmui.Button:

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta, tzinfo
 
 from core.platforms.base import MONITORED
 from dashboard.text import count, duration, moment
-from jobs.doubts import late_words
+from jobs.doubts import TURNED_UP
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, JobState, Phase, Step
-from jobs.second_tries import can_follow
 
 STATE_WORDS: dict[JobState, tuple[str, str, str]] = {
     JobState.QUEUED: ("○", "info", "queued"),
@@ -74,11 +73,10 @@ def state_line(job: JobRecord, now: datetime) -> str:
 def trouble(job: JobRecord) -> str:
     """What is wrong, in words; "" when nothing is. A twin of the launch is trouble also when the job succeeded."""
     twins = [event.detail for event in job.events if event.what == TWINS]
-    late = late_words(job)
+    late = [event.detail for event in job.events if event.what == TURNED_UP]
     told = [
         f"More than one was made of this launch; look at the others before you use the result: {'; '.join(twins)}",
-        f"Something of it turned up after it had been given up; look at it before you launch again: {'; '.join(late)}."
-        + (" Follow its run takes it up, without a new one." if can_follow(job) else ""),
+        f"Something of it turned up after it had been given up; look at it before you launch again: {'; '.join(late)}",
     ]
     words = [each for each, found in zip(told, (twins, late), strict=True) if found]
     error = job.error if not (job.error and words) or job.error.endswith(".") else f"{job.error}."

@@ -9,8 +9,6 @@ from jobs.watched import remote_of, run_words
 
 TURNED_UP = "alarm: a run turned up"
 """The event that says that a run shows which the job had given up, or a result that a monitor kept of it."""
-FOLLOWED_AGAIN = "its run is followed again"
-"""The event that says that a person took up what had turned up."""
 
 
 def leaves_doubt(before: JobRecord | None, record: JobRecord) -> bool:
@@ -71,21 +69,6 @@ def turned_up(record: JobRecord, run: str, status: RunStatus) -> tuple[JobRecord
         record = record.changed(remote=remote_of(status, record.remote.child))
     # One of a cancelled job that goes on is stopped, each time.
     return record, "" if was_told and record.state is not JobState.CANCELLED else words
-
-
-def late_words(record: JobRecord) -> tuple[str, ...]:
-    """What has turned up of a job, each in words, and was not taken up since."""
-    last = max((at for at, event in enumerate(record.events) if event.what == FOLLOWED_AGAIN), default=-1)
-    return tuple(event.detail for event in record.events[last + 1 :] if event.what == TURNED_UP)
-
-
-def late_run(record: JobRecord) -> str:
-    """The run that a job should follow when what turned up of it is taken up; "" when nothing did."""
-    late = late_words(record)
-    if record.ids.run is not None:
-        return record.ids.run if late else ""
-    named = (words.removeprefix("run: ").partition(",")[0] for words in late if words.startswith("run: "))
-    return next(named, "")
 
 
 def status_words(status: RunStatus) -> str:

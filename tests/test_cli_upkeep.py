@@ -15,12 +15,11 @@ from core.settings import Settings
 from dashboard import servers
 from dashboard.cli import main
 from dashboard.launch_command import chosen_parameters
-from jobs.doubts import TURNED_UP
 from jobs.records import JobState, RemoteIds, Step
 from jobs.store import JobStore
 from tests.code_ocean_place import code_ocean, s3_server, sample_mouse
 from tests.fake_code_ocean_state import FakeCapsule, Outcome
-from tests.job_records import START, a_record
+from tests.job_records import a_record
 
 
 @pytest.fixture
@@ -251,18 +250,6 @@ def test_a_result_is_counted_again(trackmapper, tmp_path):
     assert (code, answer["state"], answer["step"]) == (0, "capturing", "count")
     assert (answer["events"][-1]["what"], answer["events"][-1]["by"]) == ("counted again", "ben")
     assert trackmapper("recount", job_id)[0] == 1
-
-
-def test_a_run_that_turned_up_is_followed(trackmapper, tmp_path):
-    data = tmp_path / "data"
-    states = (JobState.PREPARING, JobState.LAUNCHING, JobState.RUNNING)
-    job_id = a_job(data, *states, JobState.FAILED, step=Step.DONE, ids=RemoteIds(run="run-1"))
-    assert trackmapper("follow", job_id)[0] == 1
-    with JobStore(data) as store:
-        store.put(store.get(job_id).told(START, TURNED_UP, "run: run-1, finished, exit code 0"))
-    code, answer, _ = trackmapper("follow", job_id, "--user", "ben")
-    assert (code, answer["state"], answer["step"]) == (0, "running", "watch")
-    assert (answer["events"][-1]["detail"], answer["events"][-1]["by"]) == ("run-1", "ben")
 
 
 # --- backups ------------------------------------------------------------------------------------

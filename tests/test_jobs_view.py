@@ -25,7 +25,6 @@ from dashboard.job_log import KeptLog
 from dashboard.job_words import STATE_WORDS, Windows, number, stages, state_line, waiting_words
 from dashboard.jobs_list import FILTERS, PAGE_SIZE, Wanted, list_jobs
 from dashboard.jobs_view import JobsView
-from jobs.doubts import TURNED_UP
 from jobs.protocol import TWINS
 from jobs.records import (
     Confirmation,
@@ -219,7 +218,6 @@ def test_buttons_are_those_the_state_allows(shared):
         offered = {"cancel"} if view.actions.cancel.visible else set()
         offered |= {"retry"} if view.actions.retry.visible else set()
         offered |= {"recount"} if view.actions.recount.visible else set()
-        offered |= {"follow"} if view.actions.follow.visible else set()
         offered |= {"choices"} if view.actions._decisions.visible else set()
         assert offered == expected, state
 
@@ -258,26 +256,6 @@ def test_a_new_run_is_asked_about_with_its_cost_and_counting_again_is_not(shared
     assert (record.events[-1].what, record.events[-1].by) == ("counted again", "ana")
     assert not actions.recount.visible
     assert len(shared.store.newest(9)) == 2
-
-
-def test_a_run_that_turned_up_is_offered_beside_a_paid_one_and_followed(shared):
-    ids = RemoteIds(run=RUN)
-    job_id = add(shared, "1", state=JobState.FAILED, step=Step.DONE, ids=ids, error="the conversion left no results")
-    shared.store.put(shared.store.get(job_id).told(START, TURNED_UP, f"run: {RUN}, finished, exit code 0"))
-    view = JobsView(shared, "ana", lambda: None)
-    actions = view.actions
-    asyncio.run(view.choose(job_id))
-    assert actions.follow.visible
-    asyncio.run(actions._ask_retry(None))
-    assert "starts a paid run" in str(actions.retry_question.object)
-    assert "Follow its run takes it up, and starts nothing" in str(actions.retry_question.object)
-    asyncio.run(actions._follow(None))
-    record = shared.store.get(job_id)
-    assert (record.state, record.step, record.ids) == (JobState.RUNNING, Step.WATCH, ids)
-    assert (record.events[-1].detail, record.events[-1].by) == (RUN, "ana")
-    assert not actions.retry_dialog.open
-    assert not actions.follow.visible
-    assert len(shared.store.newest(9)) == 1
 
 
 def test_a_refused_start_asks_too_and_a_result_that_was_not_kept_is_tried_again_at_once(shared):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import NotAllowedError
 from core.platforms.base import DIRECT, MONITORED
 from dashboard.job_words import trouble
 from dashboard.news import notice_words
-from jobs import second_tries, submission
+from jobs import submission
 from jobs.launches import open_launch
-from jobs.records import JobRecord, JobState, Step
+from jobs.records import JobState, Step
 from jobs.submission import Choice
 from tests.code_ocean_jobs import Bench, bench
 
@@ -225,103 +224,6 @@ def test_a_run_started_after_the_backup_that_was_restored_is_told_of_the_failed_
     jobs.restart()
     jobs.run_for(HOUR_S, step_s=60.0)
     assert is_told(jobs, job_id, lost)
-
-
-# --- what turned up is taken up ---------------------------------------------------------------------
-
-
-def is_offered(jobs: Bench, job_id: str) -> bool:
-    return "Follow its run" in trouble(jobs.record(job_id))
-
-
-def follow_to_the_end(jobs: Bench, job_id: str) -> JobRecord:
-    second_tries.follow(jobs.store, job_id, "ben", jobs.clock().at)
-    end_waiting(jobs, job_id)
-    return jobs.record(job_id)
-
-
-@pytest.mark.parametrize("route", [DIRECT, MONITORED])
-@pytest.mark.parametrize("goes_on", [True, False])
-def test_a_known_run_that_turned_up_is_followed_to_its_count_without_another_one(jobs, route, goes_on):
-    jobs.fake.timing.run_s = 13 * HOUR_S if goes_on else 2 * HOUR_S
-    record = jobs.until(jobs.launch(route=route), lambda r: r.step is Step.WATCH and bool(r.conversion_run))
-    hide(jobs, *jobs.made("run"))
-    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=60.0)
-    assert not second_tries.can_follow(jobs.record(record.id))
-    jobs.run_for(5 * HOUR_S, step_s=300.0)
-    runs = jobs.made("run")
-    show(jobs, *runs)
-    jobs.run_for(6 * HOUR_S, step_s=300.0)
-    assert is_offered(jobs, record.id)
-    after = follow_to_the_end(jobs, record.id)
-    assert (after.state, after.conversion_run) == (JobState.SUCCEEDED, record.conversion_run)
-    assert trouble(after) == ""
-    assert jobs.made("run") == runs
-    assert len(jobs.made("capture")) == 1
-
-
-@pytest.mark.parametrize("route", [DIRECT, MONITORED])
-def test_a_run_the_job_never_knew_is_asked_whether_it_is_its_own_and_followed(jobs, route):
-    hide_new(jobs)
-    jobs.fake.faults.add("400", method="POST", endpoint="computations", times=1)
-    job_id = jobs.launch(route=route)
-    jobs.until(job_id, JobState.FAILED)
-    lost = jobs.runner.start_run(jobs.request(job_id))  # what the answer had denied
-    jobs.run_for(10 * HOUR_S, step_s=300.0)
-    jobs.fake.timing.listing_lag_s = jobs.fake.timing.get_lag_s = 0.0
-    show(jobs, *jobs.made("run"))
-    jobs.run_for(DAY_S, step_s=600.0)
-    runs = jobs.made("run")
-    assert is_offered(jobs, job_id)
-    after = follow_to_the_end(jobs, job_id)
-    assert (after.state, after.ids.run, after.surplus) == (JobState.SUCCEEDED, lost, ())
-    assert jobs.made("run") == runs
-
-
-def test_a_run_that_vanished_again_or_is_another_jobs_starts_nothing(jobs):
-    hide_new(jobs)
-    jobs.fake.faults.add("400", method="POST", endpoint="computations", times=1)
-    job_id = jobs.launch()
-    jobs.until(job_id, JobState.FAILED)
-    lost = jobs.runner.start_run(jobs.request(job_id))
-    show(jobs, lost)
-    jobs.run_for(DAY_S, step_s=600.0)
-    assert is_offered(jobs, job_id)
-    hide(jobs, lost)
-    after = follow_to_the_end(jobs, job_id)
-    assert (after.state, after.step, after.ids.run) == (JobState.NEEDS_YOU, Step.RUN, None)
-    assert jobs.made("run") == [lost]
-
-
-def test_a_result_that_the_monitor_kept_is_counted_when_it_is_taken_up(jobs):
-    jobs.fake.timing.run_s = HOUR_S
-    record = jobs.until(jobs.launch(route=MONITORED), lambda r: bool(r.remote.child))
-    jobs.run_for(2 * MINUTE_S)
-    hide(jobs, *jobs.made("run"))
-    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
-    name = open_launch(jobs.store, record).capture_request.name
-    kept = jobs.fake.add_asset(name, files={"a": b"b"}, tags=(record.token,))
-    jobs.run_for(3 * HOUR_S, step_s=300.0)
-    assert is_offered(jobs, record.id)
-    after = follow_to_the_end(jobs, record.id)
-    assert (after.state, after.ids.result) == (JobState.INCOMPLETE, kept)
-    assert len(jobs.made("run")) == 2
-
-
-def test_what_another_job_has_taken_the_place_of_is_not_followed(jobs):
-    jobs.fake.timing.run_s = 2 * HOUR_S
-    first = jobs.until(jobs.launch(), JobState.RUNNING)
-    hide(jobs, first.ids.run)
-    jobs.until(first.id, JobState.FAILED, seconds=DAY_S, step_s=60.0)
-    with pytest.raises(NotAllowedError, match="no run of it turned up"):
-        second_tries.follow(jobs.store, first.id, "ben", jobs.clock().at)
-    second = submission.retry(jobs.store, first.id, "ben", jobs.clock().at)
-    show(jobs, first.ids.run)
-    jobs.run_for(HOUR_S, step_s=60.0)
-    assert is_told(jobs, first.id, first.ids.run)
-    with pytest.raises(NotAllowedError, match=f"job {second.id}"):
-        second_tries.follow(jobs.store, first.id, "ben", jobs.clock().at)
-    assert not is_offered(jobs, first.id)
 
 
 # --- what it costs ----------------------------------------------------------------------------------
