@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +260,7 @@ def _fault(
     faults, place = bench.fake.faults, {"method": endpoint.method, "endpoint": endpoint.path}
     if answer == LONG_LIST:
         bench.fake.add_computations(LISTED)
-        faults.add(replace(FAULTS["latency"], name=_OF_THE_CASE, seconds=0.0, times=times, **place))
+        faults.add(FAULTS["latency"], name=_OF_THE_CASE, seconds=0.0, times=times, **place)
     elif answer in STEERED:
         domain = elsewhere.domains.get(answer, bench.fake.url)
         token, patience = bench.settings.code_ocean_token, {"slow": {"read_s": 0.05}, "drip": {"body_s": 0.02}}
@@ -273,7 +273,7 @@ def _fault(
             faults.add("latency", seconds=_SLOW_S, times=None if times is None else 3 * times, **place)
     else:
         late = {"late_s": _LATE_S} if answer.startswith("late_") else {}
-        faults.add(replace(FAULTS[answer], name=_OF_THE_CASE, times=times, **place, **late))
+        faults.add(FAULTS[answer], name=_OF_THE_CASE, times=times, **place, **late)
     try:
         yield
     finally:
