@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
-from typing import Any
+from itertools import count, pairwise
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
@@ -20,6 +20,7 @@ from core.platforms.code_ocean.api import CodeOceanApi
 from core.platforms.code_ocean.files import S3Files
 from core.platforms.code_ocean.reader import MAX_STATE_BYTES, CodeOceanReader
 from core.platforms.code_ocean.s3_clients import Clients
+from core.platforms.code_ocean.search import find_assets
 from core.settings import Settings
 from core.subjects import gather_subject
 from tests.fake_code_ocean import TOKEN, FakeCodeOcean
@@ -322,6 +323,20 @@ def test_a_search_that_fails_is_a_gap_and_not_the_end(place: Place, fault: str, 
     subject = place.gather()
     assert [recording.name for recording in subject.recordings] == [raw_name(9)]
     assert "A14 Code Ocean: assets may be missing" in told(subject)
+
+
+@pytest.mark.parametrize("poor", range(4))
+def test_of_two_records_of_one_asset_the_fuller_one_counts(poor: int):
+    whole = {"id": "1", "name": raw_name(9), "state": "ready", "source_bucket": {"bucket": OPEN, "prefix": "p"}}
+    asked = count()
+
+    class Searches:
+        def read(self, *_: str, body: dict[str, Any]) -> dict[str, Any]:
+            record = {"id": "1", "name": raw_name(9)} if next(asked) == poor else whole
+            return {"results": [record], "has_more": False}
+
+    [asset] = find_assets(cast(CodeOceanApi, Searches()), MOUSE)
+    assert (asset.state, asset.bucket) == ("ready", OPEN)
 
 
 def test_searches_that_all_fail_are_an_error(place: Place):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 
 from core.errors import AccessError, NotFoundError, PlatformError, UnclearError
 from core.loose_json import object_of, text_of
@@ -113,8 +114,15 @@ def _side_by_side[Q, R](call: Callable[[Q], R], questions: Sequence[Q]) -> tuple
     return answers, errors
 
 
+def _said(asset: Asset) -> int:
+    """How many of an asset's fields say something."""
+    values = (getattr(asset, field.name) for field in fields(asset))
+    return sum(value not in (None, "", (), {}, "unknown") for value in values)
+
+
 def _all_found(assets: Iterable[Asset], errors: Sequence[PlatformError], *, failed: bool) -> tuple[Asset, ...]:
-    by_id = {asset.id: asset for asset in assets}
+    # What several searches found counts once, by the record that says most: one may lack what another has.
+    by_id = {asset.id: asset for asset in sorted(assets, key=_said)}
     found = tuple(sorted(by_id.values(), key=lambda asset: (asset.name, asset.id)))
     if errors and failed:
         raise errors[0]
