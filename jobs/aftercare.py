@@ -15,6 +15,7 @@ from jobs.job_states import ENDS, JobState, Phase, Step
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, Moment
 from jobs.store import JobStore
+from jobs.watched import remote_of
 
 _FAILURES = (JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED)
 _WITH_RESULTS = (JobState.SUCCEEDED, JobState.INCOMPLETE)
@@ -54,7 +55,9 @@ def check_up(
         supersede_failures(store, record, now)
     if record.step is Step.RUN and record.state not in ENDS | {JobState.NEEDS_YOU}:
         return False  # it is being started or looked for just now
-    _look_for_twins(store, runner, record, now, stop_twins=stop_twins or record.cancel is not None)
+    # Of a job that names no run, what turns up may be the only one it has.
+    stops = record.cancel is not None or (stop_twins and record.ids.run is not None)
+    _look_for_twins(store, runner, record, now, stop_twins=stops)
     store.end_checkup(checkup, _following(checkup, record, now, late=late, is_told=runner.settle.starts_once))
     return True
 
@@ -91,8 +94,11 @@ def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Mom
     record = _told(store, runner, record, runs, now)
     if stop_twins:
         record = _stopped(store, runner, record, runs, now)
-    # After the monitors, of which none that was stopped can start one more.
-    children = runner.find_children(key)
+    # After the monitors, of which none that was stopped can start one more. While its conversion is waited for, the
+    # next look at the run takes it up.
+    waits_for_it = record.step is Step.WATCH and not record.remote.child
+    children = () if waits_for_it else runner.find_children(key)
+    record = _first_conversion(store, runner, record, children, now)
     record = _told(store, runner, record, children, now)
     if stop_twins:
         record = _stopped(store, runner, record, children, now)
@@ -139,6 +145,22 @@ def _told(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[st
     what = TWINS if record.ids.run else TURNED_UP
     words = "; ".join(f"run: {run}, {status_words(runner.run_status(run))}" for run in news)
     return store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, what, words))
+
+
+def _first_conversion(
+    store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment
+) -> JobRecord:
+    """The first conversion of a job that knew of none is its own, and no twin; that of a cancelled job is stopped."""
+    first = next((run for run in found if run not in record.surplus), "")
+    if record.remote.child or not first:
+        return record
+    status = runner.run_status(first)
+    after = record.changed(remote=remote_of(status, first))
+    after = after.told(now.at, TURNED_UP, f"run: {first}, {status_words(status)}")
+    if record.cancel is not None and status.state.goes_on:
+        runner.stop_run(first)
+        after = after.told(now.at, "stopped", first)
+    return store.put(after)
 
 
 def _stopped(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:

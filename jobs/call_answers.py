@@ -61,6 +61,8 @@ class Seen:
     """LOOK: ids of all that carry the token, oldest first."""
 
     ids: tuple[str, ...]
+    conversions: tuple[str, ...] = ()
+    """Of a monitor's run that does not show: the conversions of the job that do."""
 
 
 @dataclass(frozen=True, slots=True)

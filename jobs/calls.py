@@ -166,7 +166,9 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
                 if record.cancel is not None:
                     runner.forbid_run(record.token)  # so that "there is none" also holds later
                 # Also when the inputs are lost: a run that goes on must be found, to be stopped.
-                return Seen(runner.find_runs(run_key(record)))
+                runs = runner.find_runs(run_key(record))
+                # A monitor may be hidden, or deleted by hand, and what it has started goes on.
+                return Seen(runs, () if runs else runner.find_children(run_key(record)))
             return Seen(_made_by(_effect(record, open_launch(record)), runner))
         case Kind.INPUTS:
             steps = {Step.MANIFEST_ASSET: ids.manifest_asset, Step.STATE_ASSET: ids.state_asset}
@@ -174,7 +176,9 @@ def _ask(kind: Kind, record: JobRecord, runner: Runner, open_launch: Callable[[J
         case Kind.WATCH:
             return _watch(record, runner)
         case Kind.BELONGS:
-            return Judged(runner.belongs(record.proposed_run, run_key(record)))
+            # A conversion whose monitor does not show stands for it: nothing else is left to follow.
+            is_its_conversion = record.proposed_run == record.remote.child
+            return Judged(is_its_conversion or runner.belongs(record.proposed_run, run_key(record)))
         case Kind.VERIFY:
             return _verify(record, runner, open_launch)
         case Kind.RESULT:

@@ -38,17 +38,17 @@ def _gives_up_start(before: JobRecord, record: JobRecord) -> bool:
 
 def given_up_runs(record: JobRecord) -> tuple[str, ...]:
     """Ids of runs that an ended job names and of which it did not see the end, a monitor's before its conversion's."""
-    run = record.ids.run
-    if not record.has_ended or run is None or not (_unseen(record) or record.state is JobState.CANCELLED):
+    if not record.has_ended or not (_unseen(record) or record.state is JobState.CANCELLED):
         return ()
-    return tuple(dict.fromkeys((run, record.conversion_run or run)))
+    return tuple(dict.fromkeys(filter(None, (record.ids.run, record.conversion_run))))
 
 
 def _unseen(record: JobRecord) -> bool:
     """Whether an ended job has not seen the end of its run. A stop ends one that is seen to run."""
     remote = record.remote
     goes_on = remote.state in (RunState.STARTING, RunState.RUNNING) and record.state is not JobState.CANCELLED
-    return record.ids.run is not None and (goes_on or remote.since is not None or remote.state == RunState.GONE)
+    is_known = record.ids.run is not None or bool(remote.child)
+    return is_known and (goes_on or remote.since is not None or remote.state == RunState.GONE)
 
 
 def turned_up(record: JobRecord, run: str, status: RunStatus) -> tuple[JobRecord, str]:

@@ -33,14 +33,8 @@ from jobs.call_answers import (
 )
 from jobs.moves import AFTER, ID_OF, WORDS, begin, cancelled_words, end, fail, reached
 from jobs.patience import NO_WAIT, is_due, look_again_s, wait
-from jobs.records import (
-    JobRecord,
-    JobState,
-    Moment,
-    Phase,
-    Step,
-)
-from jobs.watched import Look, followed, remote_of, run_words, seen_alone
+from jobs.records import JobRecord, JobState, Moment, Phase, Step
+from jobs.watched import Look, followed, remote_of, run_words, seen_alone, set_aside, shown_conversion
 
 TWINS = "alarm: twins"
 """The event that says that more than one thing carries the token of one effect."""
@@ -115,6 +109,9 @@ def next_call(record: JobRecord, now: Moment) -> Kind | None:
 
 def intend(record: JobRecord, now: Moment) -> JobRecord:
     """The record to write down before MAKE is sent."""
+    if record.step is Step.RUN and (earlier := record.remote.child):
+        # It is not what the run that is started now will bring forth.
+        record = set_aside(record).told(now.at, TWINS, f"run: {earlier}, of an earlier start")
     # A pause asked for earlier says nothing about what is sent now.
     return record.changed(phase=Phase.INTENT, intent=now, clean_looks=0, due=None, pause_s=0.0, throttled=False)
 
@@ -160,6 +157,9 @@ def step(
             return _hold(record, answer, now, jitter)
         case Throttled():
             return _throttled(record, answer, now, jitter)
+        case Stopped() if record.step is Step.RUN and (child := record.remote.child):
+            # The monitor that started it may still show, and go on.
+            return set_aside(record).changed(phase=Phase.SETTLING).told(now.at, "stopped", child)
         case Stopped():
             return end(record, JobState.CANCELLED, cancelled_words(record), now)
         case Accepted():
@@ -175,7 +175,8 @@ def step(
             doubted = record.changed(phase=Phase.SETTLING, intent=now, clean_looks=0, tries=0, due=None)
             told = f"the platform did not confirm the {WORDS[record.step]} ({words}); looking for it"
             return doubted.told(now.at, "in doubt", told)
-        case Seen(ids):
+        case Seen(ids, conversions):
+            record = shown_conversion(record, conversions, now)
             return _settle(record, tuple(i for i in ids if i not in record.surplus), now, asked, policy)
         case Pending():
             return _pending(record, answer, now)
@@ -293,12 +294,22 @@ def _settle(record: JobRecord, ids: tuple[str, ...], now: Moment, asked: Moment,
     looked = record.changed(
         **{**NO_WAIT, "due": now.at + timedelta(seconds=wait_s)}, phase=Phase.SETTLING, clean_looks=looks
     )
+    if is_run and record.remote.child and record.cancel is not None:
+        return looked.changed(phase=Phase.READY, look_first=False, due=None)  # it can be stopped
     if looks < policy.settle.clean_looks or waited_s < window_s:
         return looked
     if record.cancel is not None:
-        return end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}; the {words} was never made", now)
+        found = "found" if record.surplus else "made"
+        return end(record, JobState.CANCELLED, f"cancelled by {record.cancel.by}; the {words} was never {found}", now)
     told = f"no {words} was found in {looks} looks over {waited_s:.0f} s"
     limit = policy.run_reposts if is_run else policy.asset_reposts
+    if is_run and record.remote.child:
+        words = (
+            f"the conversion {record.remote.child} shows, and the monitor that started it does not ({told}); a person "
+            "must decide: name that conversion to go on with it"
+        )
+        asks = looked.changed(state=JobState.NEEDS_YOU, look_first=False, reposts=limit, due=None, error=words)
+        return asks.told(now.at, "needs you", words)
     if record.look_first and is_run and not policy.settle.starts_once:
         # Its inputs are there, so it went on after the backup: a run may have been started since, and taken away.
         words = f"{told}; it may have been started after the backup, and deleted since; a person must decide"

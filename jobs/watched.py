@@ -110,6 +110,20 @@ def _missed(record: JobRecord, child: str, asked: Moment, settle: SettlePolicy) 
     return since, looks, waited_s
 
 
+def shown_conversion(record: JobRecord, conversions: tuple[str, ...], now: Moment) -> JobRecord:
+    """A conversion that shows proves that its monitor was started, whether that one shows or not."""
+    first = next((run for run in conversions if run not in record.surplus), "")
+    if record.remote.child or not first:
+        return record
+    after = record.changed(remote=RemoteRun(child=first))
+    return after.told(now.at, "the conversion shows, its monitor does not", first)
+
+
+def set_aside(record: JobRecord) -> JobRecord:
+    """The job without the conversion that it knows of: that one was stopped, or is of an earlier start."""
+    return record.changed(surplus=(*record.surplus, record.remote.child), remote=RemoteRun())
+
+
 def run_words(remote: RemoteRun) -> str:
     """`failed, exit code 1: out of memory`."""
     code = "" if remote.exit_code is None else f", exit code {remote.exit_code}"

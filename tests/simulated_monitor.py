@@ -12,7 +12,7 @@ from typing import Any, cast
 from core.models import Asset
 from core.platforms.base import MONITORED, RunKey, RunState, RunStatus
 from jobs.aftercare import check_up
-from jobs.call_answers import Answer, Counted, Followed, NotReached, Results, Stopped
+from jobs.call_answers import Answer, Counted, Followed, NotReached, Results, Seen, Stopped
 from jobs.checkups import Checkup, end_checkup, mark_checkup
 from jobs.protocol import Kind
 from jobs.records import CountedCoverage, JobRecord, JobState, Step
@@ -133,6 +133,9 @@ class MonitoredWorld(World):
 
     def answer(self, kind: Kind, record: JobRecord) -> Answer:
         match kind:
+            case Kind.LOOK if record.step is Step.RUN:
+                runs = self.seen(Step.RUN)
+                return Seen(runs, () if runs else self.seen(CHILD))
             case Kind.WATCH:
                 monitor, children = self.run_status(record.ids.run), self.seen(CHILD)
                 child = record.remote.child or next((c for c in children if c not in record.surplus), "")

@@ -178,7 +178,7 @@ def test_in_no_order_of_things_is_a_result_kept_twice_or_a_run_started_twice(
         assert captures(trial) == [job.ids.result]
     elif cancelled_at_s is None:
         assert child_or_start_was_lost(trial, runner), (job.state, job.error)
-    known = {job.remote.child, *trial.job.surplus}
+    known = {trial.job.remote.child, *trial.job.surplus}
     assert {t.id for t in trial.runner.things if t.id.startswith("child-")} <= known
 
 
