@@ -40,9 +40,16 @@ SIGNED = JSCode(
 ROW_PX = 31
 """Height of a row with its line, as `COMPACT` draws it."""
 
+_CLASHING_KEYS = (
+    "navUp", "navDown", "navLeft", "navRight", "scrollPageUp", "scrollPageDown", "scrollToStart", "scrollToEnd",
+)  # fmt: skip
+"""Tabulator takes `'`, and where they are typed without Shift `( & " ! # $ %`, for the keys that move about: they would
+leave the cell that is being written in. Tab goes on from cell to cell."""
+
 DENSE: dict[str, Any] = {
     "rowHeight": ROW_PX - 1,
     "columnDefaults": {"headerSort": False, "resizable": "header"},  # a handle in every cell doubles what is drawn
+    "keybindings": dict.fromkeys(_CLASHING_KEYS, False),
 }
 """The configuration that goes with `COMPACT`."""
 
@@ -54,8 +61,19 @@ COMPACT = """
   text-transform: none !important; letter-spacing: 0 !important; font-size: 12px !important; font-weight: 600; }
 .tabulator .tabulator-row { min-height: 30px !important; cursor: pointer; }
 .tabulator .tabulator-row.tabulator-selected { outline: 2px solid light-dark(#0b5d7a, #6cc3e0); outline-offset: -2px; }
+.tabulator .tabulator-header, .tabulator .tabulator-row { --tint: transparent; }
+.tabulator .tabulator-header, .tabulator .tabulator-row.tabulator-selectable:hover {
+  --tint: var(--mui-palette-action-hover); }
+.tabulator .tabulator-row.tabulator-row.tabulator-selected {
+  --tint: rgba(var(--mui-palette-primary-mainChannel) / var(--mui-palette-action-selectedOpacity)); }
+.tabulator .tabulator-header .tabulator-col.tabulator-frozen,
+.tabulator .tabulator-row .tabulator-cell.tabulator-frozen {
+  background: linear-gradient(var(--tint), var(--tint)), var(--mui-palette-background-default, Canvas) !important; }
+.tabulator .tabulator-row.tabulator-selected .tabulator-cell.tabulator-frozen {
+  box-shadow: inset 0 2px light-dark(#0b5d7a, #6cc3e0), inset 0 -1px light-dark(#0b5d7a, #6cc3e0); }
 """
-"""Dense rows, and a selection that is not told by its colour alone."""
+"""Dense rows, a selection that is not told by its colour alone, and frozen columns that nothing shines through: the
+theme makes them see-through like all others, and what is scrolled passes under them."""
 
 
 class LiveTable:

@@ -125,6 +125,69 @@ def test_selecting_anywhere_selects_everywhere(server, browser_here):
     page.close()
 
 
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_what_is_scrolled_passes_unseen_under_the_frozen_columns(server, browser_here, mode):
+    page = visit(browser_here, f"{server.url}?theme={mode}", width=1280).page
+    open_saved(page, ALL)
+    cell(page, "track", 3).click()
+    expect(page.locator(".tabulator-row.tabulator-selected").first).to_be_visible()
+    cell(page, "track", 5).hover()
+    color = "(cell) => getComputedStyle(cell).backgroundColor"
+    seen = [cell(page, column, row).evaluate(color) for column in ("color", "track") for row in (1, 3, 5)]
+    seen += page.locator(".tabulator-col.tabulator-frozen").evaluate_all(f"(all) => all.map({color})")
+    assert len(seen) >= 8
+    assert all(each.startswith("rgb(") for each in seen), f"see-through: {seen}"
+    lightness = [sum(map(int, each[4:-1].split(","))) for each in seen]
+    assert (max(lightness) < 380) if mode == "dark" else (min(lightness) > 380)
+    page.close()
+
+
+def test_back_opens_what_was_open_before_and_the_box_shows_it(server, browser_here):
+    page = visit(browser_here, server.url).page
+    open_saved(page, DAY1)
+    box = page.get_by_role("combobox", name="Saved states")
+    expect(box).to_contain_text(DAY1)
+    expect(page).to_have_url(re.compile(re.escape(DAY1)))  # written once all of it is there
+    rows = page.locator(".tabulator-row")
+    few = rows.count()
+    open_saved(page, ALL)
+    expect(rows).not_to_have_count(few)
+    expect(page).to_have_url(re.compile(re.escape(ALL)))
+    page.go_back()
+    expect(rows).to_have_count(few)
+    expect(box).to_contain_text(DAY1)
+    page.goto(f"{server.url}?draft={'0' * 16}")
+    expect(page.get_by_text("is not kept any more")).to_be_visible()
+    page.close()
+
+
+def test_any_letter_may_be_written_in_a_note_and_tab_goes_on(server, browser_here):
+    page = visit(browser_here, server.url).page
+    open_saved(page, ALL)
+    note = cell(page, "note", 2)
+    note.click()
+    written = 'it\'s (a) & #1 "$5" 30 % so!'  # each typed without Shift on some keyboard; ' on all of them
+    page.keyboard.type(written)
+    expect(note.locator("input")).to_have_value(written)
+    page.keyboard.press("Enter")
+    expect(note).to_have_text(written)
+    expect(note.locator("input")).to_have_count(0)
+    note.click()
+    page.keyboard.type("more")
+    page.keyboard.press("Escape")
+    expect(note).to_have_text(written)
+    note.click()
+    page.keyboard.press("Tab")
+    expect(cell(page, "recording", 3)).to_have_class(re.compile("tabulator-editing"))
+    page.locator(".tabulator-edit-list-item").first.wait_for()
+    page.keyboard.press("Shift+Tab")
+    expect(note).to_have_class(re.compile("tabulator-editing"))
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Undo", exact=True).click()
+    expect(note).to_have_text("")
+    page.close()
+
+
 def test_a_hover_in_one_view_is_a_hover_in_all_four(server, browser_here):
     page = visit(browser_here, server.url).page
     open_saved(page, DAY1)
