@@ -13,11 +13,12 @@ import panel.ui as pmui
 from param.parameterized import Event
 
 from core.errors import TrackmapperError
-from core.manifest import mapping_from_rows, read_csv, rows_from_mapping, write_csv
-from core.models import Mapping, Problem, Severity
+from core.manifest import read_csv, rows_from_mapping, write_csv
+from core.models import Problem, Severity
 from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
 from dashboard.cards_view import CardsView, ReadFacts
+from dashboard.csv_upload import Taken, take_csv
 from dashboard.evidence import Evidence
 from dashboard.mapping_report import Origin, mapping_report
 from dashboard.plots_view import PLOTS_HEIGHT, PlotsView, ReadBrain
@@ -234,18 +235,18 @@ class MappingView:
         opened = self._session.opened
         try:
             table = await asyncio.to_thread(read_csv, bytes(event.new))
-            mapping = mapping_from_rows(table.rows, opened.subject, opened.state)
+            taken = take_csv(table, opened, [row.assignment for row in self._session.rows])
         except TrackmapperError as error:
             trouble = str(error)
             await on_page(lambda: text.notify("error", trouble))
             return
         finally:
             await on_page(self.upload.clear)
-        await on_page(lambda: self._take(mapping, table.problems))
+        await on_page(lambda: self._take(taken, table.problems))
 
-    def _take(self, mapping: Mapping, problems: Sequence[Problem]) -> None:
-        self._session.replace_all(mapping.assignments, "upload of a CSV")
-        text.notify("success", f"{text.count(len(mapping.assignments), 'row')} read. Undo brings the old ones back.")
+    def _take(self, taken: Taken, problems: Sequence[Problem]) -> None:
+        self._session.replace_all(taken.assignments, "upload of a CSV")
+        text.notify("success", taken.words)
         for problem in problems[:5]:
             if problem.severity is not Severity.INFO:
                 text.notify("warning", f"{problem.rule} {problem.message} {problem.cure}")

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from test_session_state import choose, opened, session
 
 from core.checks.earlier import Converted
-from core.errors import InputError, NotFoundError, StateError, UnavailableError
+from core.errors import InputError, ManifestError, NotFoundError, StateError, UnavailableError
+from core.manifest import read_csv, rows_from_mapping, write_csv
 from core.models import LayerKind
 from core.platforms.base import Health, HealthKind
 from core.platforms.local import LocalLibrary
@@ -32,6 +33,7 @@ from core.settings import Settings
 from core.tissue import Tissue
 from dashboard import edits, header, opening, page, source_view, text, track_lines
 from dashboard.context import Context
+from dashboard.csv_upload import take_csv
 from dashboard.health import SeenHealth, WorkerSeen
 from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
@@ -411,20 +413,55 @@ def test_the_whole_map_follows_one_selection_and_its_csv_comes_back(shared):
     view.edit(view.rows[1].id, "include", False)
     csv = made._csv().read()
     asyncio.run(made._uploaded(SimpleNamespace(new=csv)))
-    assert [row.assignment for row in view.rows] == [
-        view.rows[0].assignment,
-    ]
+    assert [row.assignment.include for row in view.rows] == [True, False], "what a manifest cannot hold is kept"
     assert (view.rows[0].assignment.stream, view.rows[0].assignment.shank) == ("ProbeB", 1)
     view.undo()
     assert len(view.rows) == 2
 
 
-def test_a_csv_that_cannot_be_read_changes_nothing(shared):
-    view = session("one")
+def mapped_csv(*tracks: str) -> tuple[Session, bytes]:
+    view = session(*tracks)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeB", shank="2 of 4")
+    view.edit(view.rows[0].id, "note", "sure of it")
+    view.edit(view.rows[1].id, "include", False)
+    view.edit(view.rows[1].id, "note", "bleached")
+    return view, write_csv(rows_from_mapping(view.mapping, view.opened.subject, view.opened.state))
+
+
+def test_an_unchanged_csv_changes_nothing_and_says_what_was_kept():
+    view, csv = mapped_csv("one", "two", "three")
+    before = tuple(row.assignment for row in view.rows)
+    taken = take_csv(read_csv(csv), view.opened, before)
+    assert taken.assignments == before
+    assert taken.words.startswith("2 rows read: 2 as before, 0 changed or new; 1 row left out as before; 1 note kept.")
+
+
+def test_what_a_csv_changes_is_counted_and_its_notes_stay():
+    view, csv = mapped_csv("one", "two")
+    before = tuple(row.assignment for row in view.rows)
+    view.edit(view.rows[0].id, "shank", "3 of 4")
+    taken = take_csv(read_csv(csv), view.opened, [row.assignment for row in view.rows])
+    assert "1 row read: 0 as before, 1 changed or new" in taken.words
+    assert taken.assignments == before
+
+
+@pytest.mark.parametrize("fault", ["not a csv", "another mouse", "a column", "other tracks"])
+def test_a_csv_that_is_not_of_this_mapping_changes_nothing(shared, fault):
+    view, csv = mapped_csv("one", "two")
     made = MappingView(view, pn.Column)
+    lines = csv.decode().splitlines()
+    spoiled = {
+        "not a csv": b"\xff\xfe not a csv",
+        "another mouse": csv.replace(b.MOUSE.encode(), b"700002"),
+        "a column": "\n".join(line.partition(",")[2] for line in lines).encode(),
+        "other tracks": csv.replace(b"one", b"ten"),
+    }
     before = view.rows
-    asyncio.run(made._uploaded(SimpleNamespace(new=b"\xff\xfe not a csv")))
+    asyncio.run(made._uploaded(SimpleNamespace(new=spoiled[fault])))
     assert view.rows == before
+    if fault != "not a csv":
+        with pytest.raises(ManifestError, match="The mapping is as it was"):
+            take_csv(read_csv(spoiled[fault]), view.opened, [row.assignment for row in before])
 
 
 def test_layers_that_are_no_tracks_are_not_offered():
