@@ -13,7 +13,10 @@ from dashboard.state import Opened, Session
 from jobs.store import JobStore
 
 _SCHEMA = 1
-_LAST_STATE = "last state"
+_LAST_STATES = "last states"
+STATES_KEPT = 10
+"""Pasted states that are kept of each person; each has at most 16 MiB."""
+_DIGITS = 16
 _FIELDS = ("track", "recording", "sorting", "stream", "surface", "note")
 
 
@@ -56,16 +59,26 @@ class Drafts:
         return True
 
     def keep_state(self, opened: Opened) -> None:
-        """Keep the bytes of a pasted or uploaded state, so that a reload opens it again. Only the last one is kept."""
-        data = {"stem": opened.state.stem, "sha256": opened.state.sha256, "text": opened.state.data.decode("utf-8")}
-        self._store.set_draft(self._user, _LAST_STATE, data)
+        """Keep the bytes of a pasted or uploaded state, so that a reload opens it again. The last few are kept."""
+        sha256 = opened.state.sha256
+        data = {"stem": opened.state.stem, "sha256": sha256, "text": opened.state.data.decode("utf-8")}
+        self._store.set_draft(self._user, _state_name(sha256), data)
+        known = (self._store.get_draft(self._user, _LAST_STATES) or {}).get("names", [])
+        names = [*(name for name in known if name != _state_name(sha256)), _state_name(sha256)]
+        self._store.set_draft(self._user, _LAST_STATES, {"names": names[-STATES_KEPT:]})
+        for name in names[:-STATES_KEPT]:
+            self._store.delete_draft(self._user, name)
 
     def kept_state(self, sha256: str) -> Given | None:
-        """The kept state, when it is the one with this digest (or its beginning)."""
-        kept = self._store.get_draft(self._user, _LAST_STATE)
-        if not kept or len(sha256) < 12 or not str(kept.get("sha256", "")).startswith(sha256):
+        """The kept state with this digest (or the first 16 digits of it); None when it is not kept."""
+        kept = self._store.get_draft(self._user, _state_name(sha256))
+        if not kept or len(sha256) < _DIGITS or not str(kept.get("sha256", "")).startswith(sha256):
             return None
         return Given(data=str(kept["text"]).encode("utf-8"), stem=str(kept["stem"]))
+
+
+def _state_name(sha256: str) -> str:
+    return f"state {sha256[:_DIGITS]}"
 
 
 def draft_name(opened: Opened) -> str:

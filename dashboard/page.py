@@ -12,11 +12,12 @@ import panel.ui as pmui
 from param.parameterized import Event
 
 from core.checks import read_thresholds
-from core.errors import TrackmapperError
+from core.errors import NotFoundError, TrackmapperError
 from dashboard import text, url_state
 from dashboard.context import Context, get_context
 from dashboard.copying import Copier
 from dashboard.drafts import Drafts
+from dashboard.going_back import GoingBack
 from dashboard.header import BANNER_CSS, HEADER_CSS, Shown, banner, status
 from dashboard.help_view import help_page
 from dashboard.jobs_view import JobsView
@@ -137,6 +138,7 @@ class Dashboard:
                     self._banner,
                     *self._views.values(),
                     Copier(width=0, height=0, margin=0),
+                    GoingBack(width=0, height=0, margin=0),
                     sizing_mode="stretch_width",
                     margin=(6, 12),
                 )
@@ -202,6 +204,8 @@ class Dashboard:
         given = Given(saved=address["state"]) if address.get("state") else None
         if given is None and address.get("draft"):
             given = await asyncio.to_thread(self.drafts.kept_state, address["draft"])
+            if given is None:
+                await on_page(lambda: self.session.param.update(phase="refused", refusal=_not_kept()))
         if given is not None:
             await self.source.open(given)
 
@@ -281,6 +285,13 @@ class Dashboard:
     def _say_status(self, line: Markup, warning: Markup) -> None:
         text.show(self._status, line)
         text.show(self._banner, warning)
+
+
+def _not_kept() -> NotFoundError:
+    return NotFoundError(
+        "the state that this address names was pasted, and is not kept any more",
+        cure="Paste it again: what was mapped of it is still there. The last ones that a person pasted are kept.",
+    )
 
 
 def _welcome() -> Markup:

@@ -47,6 +47,8 @@ class SourceView:
     ) -> None:
         self._context, self._session, self._restore, self._opened_from = context, session, restore, opened_from
         self._turn = 0
+        self._open_saved = ""
+        """Path of the saved state that is open; "" when none is."""
         self.paste = pmui.TextInput(
             label="Neuroglancer link or state",
             placeholder="Paste a link (…#!{…}, …#!s3://…) or the state’s JSON",
@@ -99,6 +101,12 @@ class SourceView:
                 state.path
             )
         await on_page(lambda: self.saved.param.update(options=options, disabled=not states))
+        await on_page(self._show_choice)
+
+    def _show_choice(self) -> None:
+        """The box of saved states shows the one that is open, or none."""
+        is_listed = self._open_saved in self.saved.options.values()
+        self.saved.value = self._open_saved if is_listed else ""
 
     async def open(self, given: Given) -> None:
         """Open what was given, showing it as it comes; a later call wins over this one."""
@@ -121,11 +129,12 @@ class SourceView:
             opened = task.result()
         except TrackmapperError as error:
             ended = {"phase": "open" if before == "open" or shown else "refused", "refusal": error, "progress": ""}
-            await on_page(lambda: self._session.param.update(**ended))
+            await on_page(lambda: (self._session.param.update(**ended), self._show_choice()))
             return
         await self._show(opened, renew=restored, turn=turn)
         if turn == self._turn:
-            await on_page(lambda: self._opened_from(given))
+            self._open_saved = given.saved
+            await on_page(lambda: (self._opened_from(given), self._show_choice()))
 
     async def _say(self, words: str) -> None:
         if words != self._session.progress:
@@ -179,7 +188,7 @@ class SourceView:
             await self.open(Given(data=bytes(event.new), stem=PurePosixPath(str(self.upload.filename)).stem))
 
     async def _chosen(self, event: Event) -> None:
-        if event.new:
+        if event.new and event.new != self._open_saved:
             await self.open(Given(saved=str(event.new)))
 
     def _refresh(self) -> None:

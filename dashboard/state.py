@@ -92,6 +92,7 @@ class Session(param.Parameterized):
         """Show a state; `rows` restores a draft, else there is one empty row per track."""
         self._undo.clear()
         self._redo.clear()
+        fresh = rows is None
         if rows is None:
             rows = tuple(self.new_row(Assignment(track=layer.name)) for layer in opened.state.tracks)
         self._converted, self.tissue = opened.converted, opened.tissue
@@ -104,6 +105,7 @@ class Session(param.Parameterized):
             refusal=None,
             undoable="",
             redoable="",
+            saved="" if fresh else "draft kept",
             **_phase(opened),
         )
 

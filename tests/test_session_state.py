@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from core.errors import InputError
 from core.models import Assignment, SortingStatus, Suggestion
 from dashboard import edits
-from dashboard.drafts import Drafts
+from dashboard.drafts import STATES_KEPT, Drafts
 from dashboard.opening import check_rows, drawn_frame
 from dashboard.state import Opened, Session
 from dashboard.theme import track_colors
@@ -240,6 +240,26 @@ def test_a_pasted_state_is_kept_for_the_reload(tmp_path):
         assert given_back.data == view.opened.state.data
         assert drafts.kept_state("0" * 16) is None
         assert drafts.kept_state("") is None
+
+
+def test_the_last_pasted_states_are_kept_and_older_ones_go(tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        views = [opened(f"track {i}") for i in range(STATES_KEPT + 2)]
+        for each in views:
+            Drafts(store, "ana").keep_state(each)
+        Drafts(store, "ana").keep_state(views[2])  # once more: the newest now
+        Drafts(store, "ana").keep_state(opened("one more"))
+        kept = [Drafts(store, "ana").kept_state(each.state.sha256[:16]) is not None for each in views]
+        assert kept == [False, False, True, False, *[True] * (STATES_KEPT - 2)]
+
+
+def test_a_freshly_opened_state_does_not_say_that_its_draft_is_kept():
+    view = session("one")
+    view.saved = "draft kept"
+    view.open(opened("other"))
+    assert view.saved == ""
+    view.open(opened("other"), view.rows)
+    assert view.saved == "draft kept"
 
 
 def test_colors_are_one_per_track_and_can_be_told_apart():
