@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,8 +20,32 @@ _DIGITS = 16
 _FIELDS = ("track", "recording", "sorting", "stream", "surface", "note")
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A draft that another window wrote since this one last read it."""
+
+    draft: dict[str, Any]
+    rows: tuple[Row, ...]
+
+    @property
+    def saved(self) -> datetime | None:
+        """When it was written, as it says."""
+        try:
+            return datetime.fromisoformat(str(self.draft.get("saved")))
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What stands in the store of one draft, as this window last read or wrote it."""
+
+    draft: dict[str, Any] | None
+    rows: tuple[Row, ...] | None
+
+
 class Drafts:
-    """The drafts of one person.
+    """The drafts of one person, as one window keeps them. What another window wrote is never overwritten unasked.
 
     Args:
         store: Where they are kept.
@@ -30,33 +54,54 @@ class Drafts:
 
     def __init__(self, store: JobStore, user: str) -> None:
         self._store, self._user = store, user
-        self._kept: tuple[str, tuple[Row, ...]] | None = None
+        self._known: dict[str, _Known] = {}
+        self.elsewhere: Elsewhere | None = None
+        """What another window wrote of the mapping that is open here, until a person chooses."""
 
     def restore(self, opened: Opened) -> tuple[Row, ...] | None:
         """The rows of this state's draft, or None. Rows of a foreign form or of tracks that are gone are left out."""
-        rows = read_rows(self._store.get_draft(self._user, draft_name(opened)), opened)
-        self._kept = None if rows is None else (draft_name(opened), rows)
-        return rows
+        name = draft_name(opened)
+        draft = self._store.get_draft(self._user, name)
+        known = self._known[name] = _Known(draft, read_rows(draft, opened))
+        self.elsewhere = None
+        return known.rows
 
     def save(self, session: Session) -> bool:
-        """Keep the session's rows when they differ from what is kept; True when something was written."""
+        """Keep the session's rows when they differ from what is kept; True when something was written.
+
+        Where another window wrote meanwhile, nothing is written and `elsewhere` says what stands there.
+        """
         opened, rows = session.opened, session.rows
-        if opened is None or not opened.whole or self._kept == (draft_name(opened), rows):
+        if opened is None or not opened.whole:
             return False
-        if self._kept is None and not session.undoable and not session.redoable:
-            return False  # just opened: an untouched mapping is no draft
-        self._store.set_draft(
-            self._user,
-            draft_name(opened),
-            {
-                "schema": _SCHEMA,
-                "saved": datetime.now(UTC).isoformat(),
-                "state_sha256": opened.state.sha256,
-                "rows": [{"id": row.id, **asdict(row.assignment)} for row in rows],
-            },
-        )
-        self._kept = (draft_name(opened), rows)
+        name = draft_name(opened)
+        known = self._known.get(name, _Known(None, None))
+        standing = self._store.get_draft(self._user, name)
+        if standing is not None and standing != known.draft:
+            theirs = read_rows(standing, opened)
+            if theirs is not None and theirs != rows:
+                self.elsewhere = Elsewhere(standing, theirs)
+                return False
+            known = self._known[name] = _Known(standing, theirs)
+        self.elsewhere = None
+        if known.rows == rows or (known.rows is None and not session.undoable and not session.redoable):
+            return False  # kept already, or just opened: an untouched mapping is no draft
+        draft = {
+            "schema": _SCHEMA,
+            "saved": datetime.now(UTC).isoformat(),
+            "state_sha256": opened.state.sha256,
+            "rows": [{"id": row.id, **asdict(row.assignment)} for row in rows],
+        }
+        if not self._store.replace_draft(self._user, name, standing, draft):
+            return False  # written by another window this very moment: the next look finds it
+        self._known[name] = _Known(draft, rows)
         return True
+
+    def settle(self, opened: Opened) -> None:
+        """A person has chosen between this window's mapping and `elsewhere`: the one shown here is kept from now on."""
+        if self.elsewhere is not None:
+            self._known[draft_name(opened)] = _Known(self.elsewhere.draft, self.elsewhere.rows)
+            self.elsewhere = None
 
     def keep_state(self, opened: Opened) -> None:
         """Keep the bytes of a pasted or uploaded state, so that a reload opens it again. The last few are kept."""

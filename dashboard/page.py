@@ -17,6 +17,7 @@ from dashboard import text, url_state
 from dashboard.context import Context, get_context
 from dashboard.copying import Copier
 from dashboard.drafts import Drafts
+from dashboard.edits import Row
 from dashboard.going_back import GoingBack
 from dashboard.header import BANNER_CSS, HEADER_CSS, Shown, banner, status
 from dashboard.help_view import help_page
@@ -25,6 +26,7 @@ from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
 from dashboard.news import News
 from dashboard.opening import Given, check_rows
+from dashboard.other_window import OtherWindow
 from dashboard.source_view import SourceView
 from dashboard.state import Opened, Session
 from dashboard.text import Markup, tag
@@ -154,7 +156,12 @@ class Dashboard:
     @cached_property
     def source(self) -> SourceView:
         """Where a state is given."""
-        return SourceView(self.context, self.session, self.drafts.restore, self._opened_from)
+        return SourceView(self.context, self.session, self._restore, self._opened_from)
+
+    @cached_property
+    def other_window(self) -> OtherWindow:
+        """What is said when another window changed the same mapping."""
+        return OtherWindow(self.session, self.drafts, viewer_zone)
 
     @cached_property
     def launch(self) -> LaunchView:
@@ -169,7 +176,7 @@ class Dashboard:
     # --- life ----------------------------------------------------------------------------------------
 
     def _loaded(self) -> None:
-        self._views["map"][:] = [self.source.view, self._below]
+        self._views["map"][:] = [self.source.view, self.other_window.view, self._below]
         if pn.state.curdoc:
             pn.state.on_session_destroyed(lambda _: self.drafts.save(self.session))
         beside(self._begin)
@@ -195,6 +202,7 @@ class Dashboard:
     def _tell(self, notices: tuple[Notice, ...], *, draft_kept: bool) -> None:
         if draft_kept:
             self.session.saved = "draft kept"
+        self.other_window.look()
         self.source.tick()
         self.news.tell(notices, looking=self.nav.value == "jobs")
         self._name_pages()
@@ -208,6 +216,10 @@ class Dashboard:
                 await on_page(lambda: self.session.param.update(phase="refused", refusal=_not_kept()))
         if given is not None:
             await self.source.open(given)
+
+    def _restore(self, opened: Opened) -> tuple[Row, ...] | None:
+        self.drafts.save(self.session)  # what was edited since the last tick, of the state that goes
+        return self.drafts.restore(opened)
 
     def _opened_from(self, given: Given) -> None:
         opened: Opened = self.session.opened

@@ -280,6 +280,17 @@ class JobStore:
         with self._db.write() as turn:
             turn.set(_draft_key(user, subject), dict(draft))
 
+    def replace_draft(
+        self, user: str, subject: str, before: Mapping[str, Any] | None, draft: Mapping[str, Any]
+    ) -> bool:
+        """Keep a draft in place of `before`; False, and nothing is kept, when another one stands there by now."""
+        with self._db.write() as turn:
+            standing = turn.get(_draft_key(user, subject))
+            if (standing if isinstance(standing, dict) else None) != before:
+                return False
+            turn.set(_draft_key(user, subject), dict(draft))
+        return True
+
     def get_draft(self, user: str, subject: str) -> dict[str, Any] | None:
         """A person's draft for a mouse."""
         value = self._db.value(_draft_key(user, subject))

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from core.errors import InputError
 from core.models import Assignment, SortingStatus, Suggestion
 from dashboard import edits
-from dashboard.drafts import STATES_KEPT, Drafts
+from dashboard.drafts import STATES_KEPT, Drafts, draft_name
 from dashboard.opening import check_rows, drawn_frame
+from dashboard.other_window import OtherWindow, differing, said
 from dashboard.state import Opened, Session
 from dashboard.theme import track_colors
 from jobs.store import JobStore
@@ -194,6 +195,16 @@ def test_selecting_a_track_or_a_row_selects_both():
     assert view.track == ""
 
 
+def test_what_is_removed_is_selected_no_more():
+    view = session("one", "two")
+    view.select_row(view.rows[0].id)
+    view.remove(view.row)
+    assert (view.row, view.track) == ("", "")
+    view.select_track("two")
+    view.undo()
+    assert view.track == "two", "another one stays"
+
+
 def test_problems_name_the_row_though_left_out_rows_shift_the_manifest():
     view = session("one", "two", "three")
     view.edit(view.rows[0].id, "include", False)
@@ -216,6 +227,68 @@ def test_a_draft_comes_back_and_belongs_to_one_person_and_state(tmp_path):
         view.undo()
         assert drafts.save(view)
         assert Drafts(store, "ana").restore(view.opened) == view.rows
+
+
+def test_two_windows_never_overwrite_each_other_unasked(tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        one, other = session("one", "two"), session("one", "two")
+        mine, theirs = Drafts(store, "ana"), Drafts(store, "ana")
+        for drafts, view in ((mine, one), (theirs, other)):
+            assert drafts.restore(view.opened) is None
+        choose(one, one.rows[0].id, note="from one")
+        assert mine.save(one)
+        kept = store.get_draft("ana", draft_name(one.opened))
+
+        assert not theirs.save(other), "the window that only looks on learns of it, too"
+        assert theirs.elsewhere.rows == one.rows
+        choose(other, other.rows[1].id, note="from the other")
+        assert not theirs.save(other)
+        assert store.get_draft("ana", draft_name(one.opened)) == kept
+        assert differing(theirs.elsewhere.rows, other.rows) == ("one", "two")
+        words = said(theirs.elsewhere, other.rows, theirs.elsewhere.saved, None)
+        assert "2 tracks mapped in another way there: one, two." in words
+
+        banner = OtherWindow(other, theirs, lambda: None)
+        banner.look()
+        assert banner.view.visible
+        assert other.saved == "draft not kept"
+        banner.keep_mine()
+        assert not banner.view.visible
+        assert theirs.save(other)
+        assert Drafts(store, "ana").restore(one.opened) == other.rows
+
+        assert not mine.save(one), "now it is the first window's turn to choose"
+        before = one.rows
+        banner = OtherWindow(one, mine, lambda: None)
+        banner.take_theirs()
+        assert one.rows == other.rows
+        assert not mine.save(one), "it is kept already"
+        one.undo()
+        assert one.rows == before
+        assert mine.save(one)
+
+
+def test_windows_that_came_to_the_same_mapping_ask_nothing(tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        one, other = session("one"), session("one")
+        mine, theirs = Drafts(store, "ana"), Drafts(store, "ana")
+        for drafts, view in ((mine, one), (theirs, other)):
+            drafts.restore(view.opened)
+            choose(view, view.rows[0].id, note="same")
+        assert mine.save(one)
+        assert not theirs.save(other)
+        assert theirs.elsewhere is None
+        choose(other, other.rows[0].id, note="further")
+        assert theirs.save(other)
+
+
+def test_a_draft_written_between_look_and_write_is_not_overwritten(tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        assert store.replace_draft("ana", "1", None, {"rows": [1]})
+        assert not store.replace_draft("ana", "1", None, {"rows": [2]})
+        assert not store.replace_draft("ana", "1", {"rows": [3]}, {"rows": [2]})
+        assert store.get_draft("ana", "1") == {"rows": [1]}
+        assert store.replace_draft("ana", "1", {"rows": [1]}, {"rows": [2]})
 
 
 def test_a_draft_of_a_foreign_form_is_left_alone(tmp_path):
