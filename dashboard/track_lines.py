@@ -12,6 +12,8 @@ from core.models import ImageFrame, Points, State
 from dashboard.text import label
 
 DRAWN_POINTS = 200
+_NARROWEST = 0.8
+"""Where the image's size is unknown, no side is shorter than this share of the longest: axes need their room."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +59,11 @@ def scene(state: State, frame: ImageFrame, colors: Mapping[str, str]) -> Scene:
     corners += [box] if box is not None else []
     everything = np.vstack(corners) if corners else np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
     low, high = everything.min(axis=0), everything.max(axis=0)
-    margin = max(0.3, 0.04 * float((high - low).max()))
-    return Scene(tuple(lines), box, np.array([low - margin, high + margin]), frame.assumed)
+    longest = float((high - low).max())
+    margins = np.full(3, max(0.3, 0.04 * longest))
+    if box is None:
+        margins = np.maximum(margins, (_NARROWEST * (longest + 2 * margins) - (high - low)) / 2)
+    return Scene(tuple(lines), box, np.array([low - margins, high + margins]), frame.assumed)
 
 
 def decimate(points: Points, limit: int) -> Points:

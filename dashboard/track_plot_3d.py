@@ -18,6 +18,10 @@ from dashboard.track_lines import Scene
 from dashboard.turns import next_turn
 
 SOLID_HEIGHT = 360
+_LONGEST = 1.2
+"""Length of the longest side, in the units of the camera: all of the box is then in sight, whatever its form."""
+# the page's theme gives every plot wide margins, in the browser and at each switch
+_TO_THE_EDGE = "if (cb_obj.layout.margin?.l) cb_obj.layout = {...cb_obj.layout, margin: {l: 0, r: 0, t: 0, b: 0}}"
 
 
 class TrackPlot3D:
@@ -37,11 +41,13 @@ class TrackPlot3D:
             link_figure=False,
             height=SOLID_HEIGHT,
             min_width=240,
+            margin=0,
             sizing_mode="stretch_width",
             config={"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["toImage"]},
         )
         self.view.param.watch(lambda event: next_turn(partial(self._clicked, event)), "click_data")
         self.view.jscallback(**hover_link.in_projections())
+        self.view.jscallback(layout=_TO_THE_EDGE)  # by itself: of several in one call Panel takes the last
 
     def _take(self, scene: Scene) -> None:
         self._tracks = [line.track for line in scene.lines]
@@ -93,6 +99,8 @@ def figure(scene: Scene) -> go.Figure:
         x, y, z = _edges(scene.box_image_ras_mm).T
         box = {"type": "scatter3d", "x": x, "y": y, "z": z, "mode": "lines", "hoverinfo": "skip", "showlegend": False}
         traces.append(box | {"line": {"color": GREY, "width": 1}})
+    low, high = scene.limits_mm
+    spans = (high - low) * (_LONGEST / float((high - low).max()))
     axis = {
         "color": GREY,
         "showgrid": scene.box_image_ras_mm is None,
@@ -111,11 +119,12 @@ def figure(scene: Scene) -> go.Figure:
             "paper_bgcolor": "rgba(0,0,0,0)",
             "font": {"color": GREY, "size": 11},
             "scene": {
-                "aspectmode": "data",
+                "aspectmode": "manual",
+                "aspectratio": dict(zip("xyz", spans.tolist(), strict=True)),
                 "camera": {"eye": {"x": 1.35, "y": 1.85, "z": 0.8}, "center": {"x": 0, "y": 0, "z": -0.1}},
-                "xaxis": axis | {"title": {"text": "ML, mm (R+)"}},
-                "yaxis": axis | {"title": {"text": "AP, mm (A+)"}},
-                "zaxis": axis | {"title": {"text": "DV, mm (S+)"}},
+                "xaxis": axis | {"title": {"text": "ML, mm (R+)"}, "range": [low[0], high[0]]},
+                "yaxis": axis | {"title": {"text": "AP, mm (A+)"}, "range": [low[1], high[1]]},
+                "zaxis": axis | {"title": {"text": "DV, mm (S+)"}, "range": [low[2], high[2]]},
             },
         },
     )

@@ -30,8 +30,8 @@ from dashboard.theme import CSS, GREY, PLANNED
 from dashboard.track_lines import Scene
 from dashboard.turns import next_turn
 
-FRAMES_WIDTH, FRAMES_HEIGHT = 530, 480
-"""Pixels for the coronal beside the sagittal frame, and for the coronal above the horizontal one."""
+FRAMES_WIDTH, UPPER_HEIGHT, LOWER_HEIGHT = 530, 230, 310
+"""Pixels for the coronal beside the sagittal frame, for these two upwards, and for the horizontal one below."""
 VIEWS = (("Coronal", 0, 2), ("Sagittal", 1, 2), ("Horizontal", 0, 1))
 _COLUMNS = ("ml", "ap", "dv")
 _VEIL = [f"{GREY}{round(0.75 * level):02x}" for level in range(256)]
@@ -74,7 +74,7 @@ class TrackPlots:
     def _fit(self) -> None:
         """All three views at one scale."""
         ml, ap, dv = self._scene.limits_mm[1] - self._scene.limits_mm[0]
-        pixels_per_mm = min(FRAMES_WIDTH / (ml + ap), FRAMES_HEIGHT / (dv + ap))
+        pixels_per_mm = min(FRAMES_WIDTH / (ml + ap), UPPER_HEIGHT / dv, LOWER_HEIGHT / ap)
         for name, across, up in VIEWS:
             made, (low, high) = self._figures[name], self._scene.limits_mm[:, [across, up]]
             width, height = (round(pixels_per_mm * float(span)) for span in high - low)

@@ -31,7 +31,7 @@ from core.platforms.local import LocalLibrary
 from core.sample import Sizes, write_sample
 from core.settings import Settings
 from core.tissue import Tissue
-from dashboard import edits, header, opening, page, source_view, text, track_lines
+from dashboard import edits, header, opening, page, source_view, text, track_lines, track_plots
 from dashboard.context import Context
 from dashboard.csv_upload import take_csv
 from dashboard.health import SeenHealth, WorkerSeen
@@ -619,3 +619,15 @@ def test_the_scene_is_in_anatomical_millimetres_inside_the_image():
     assert (points <= high).all()
     assert np.allclose(high - low, [4500 * 1.8 / 1000, 5000 * 1.8 / 1000, 4000 * 2.0 / 1000])
     assert points[0, 2] > points[-1, 2], "drawn from the top down"
+
+
+def test_tracks_of_an_image_of_unknown_size_fill_no_more_than_their_place_and_no_less_than_an_axis_needs():
+    found = opened("one")
+    made = track_lines.scene(found.state, replace(found.frame, shape_level0_zyx=(0, 0, 0)), found.colors)
+    assert made.box_image_ras_mm is None
+    spans = made.limits_mm[1] - made.limits_mm[0]
+    assert spans.min() >= 0.8 * spans.max() - 1e-9
+    plots = track_plots.TrackPlots(made, print)
+    upper, lower = (plots.coronal[1].object, plots.horizontal[1].object)
+    assert 150 <= upper.frame_height <= track_plots.UPPER_HEIGHT
+    assert 150 <= lower.frame_height <= track_plots.LOWER_HEIGHT
