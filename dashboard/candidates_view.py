@@ -14,7 +14,7 @@ from core.suggestions.candidates import MOST, Candidate
 from dashboard import text
 from dashboard.text import Markup, tag
 from dashboard.theme import CSS, GREY
-from dashboard.track_detail import odds
+from dashboard.track_detail import times
 from dashboard.turns import next_turn
 from dashboard.unrolled_source import Source
 
@@ -43,9 +43,9 @@ def name_of(candidate: Candidate, *, tracks: bool) -> str:
 
 
 def score_words(candidate: Candidate, best: float) -> str:
-    """`score 8.4`, and by what odds it is behind the best."""
+    """`score 8.4`, and how much less likely it is than the best."""
     behind = best - candidate.score
-    return f"score {candidate.score:.1f}" + (f", {odds(behind)} behind the best" if behind >= 0.05 else "")
+    return f"score {candidate.score:.1f}" + (f", {times(behind)} less likely than the best" if behind >= 0.05 else "")
 
 
 class CandidateCards:

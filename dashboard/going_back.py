@@ -6,14 +6,30 @@ from panel.custom import JSComponent
 
 
 class GoingBack(JSComponent):
-    """Nothing to see; put once on each page. Panel writes the address and does not listen when a person goes back."""
+    """Nothing to see; put once on each page.
+
+    Panel writes the address, each time as a new step, and does not listen when a person goes back. Which job is looked
+    at and what a list is narrowed to are no steps: Back leads to the page and the state before.
+    """
 
     _esm = """
+const NO_STEPS = ['job', 'show', 'subject', 'who']
+function step(href) {
+  const url = new URL(href, window.location.href)
+  NO_STEPS.forEach((key) => url.searchParams.delete(key))
+  url.searchParams.sort()
+  return url.href
+}
 export function render() {
   const holder = document.createElement('span')
   if (window.__trackmapperGoesBack) return holder
   window.__trackmapperGoesBack = true
   window.addEventListener('popstate', () => { if (!window.location.hash) window.location.reload() })
+  const push = window.history.pushState.bind(window.history)
+  window.history.pushState = (state, unused, href) => {
+    if (href != null && step(href) === step(window.location.href)) window.history.replaceState(state, unused, href)
+    else push(state, unused, href)
+  }
   return holder
 }
 """

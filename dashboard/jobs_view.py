@@ -246,9 +246,9 @@ class JobsView:
     # --- choosing ----------------------------------------------------------------------------------
 
     async def choose(self, job_id: str) -> None:
-        """Show the detail of a job."""
+        """Show the detail of a job, or of none."""
         self.chosen = job_id
-        await on_page(lambda: url_state.write(job=number(job_id)))
+        await on_page(lambda: url_state.write(job=number(job_id) if job_id else ""))
         await self.load()
 
     async def _selected(self, _event: Event) -> None:
@@ -263,6 +263,8 @@ class JobsView:
         show = wanted.show if wanted.show != "all" else ""
         await on_page(lambda: url_state.write(show=show, subject=wanted.subject, who=wanted.who))
         await self.load()
+        if self.chosen and all(job.id != self.chosen for job in self._jobs):
+            await self.choose("")  # the filters hide it
 
     async def _go_older(self, _event: Event) -> None:
         if self._jobs:

@@ -52,7 +52,7 @@ class SourceView:
         self.paste = pmui.TextInput(
             label="Neuroglancer link or state",
             placeholder="Paste a link (…#!{…}, …#!s3://…) or the state’s JSON",
-            max_length=PASTE_LIMIT,
+            max_length=PASTE_LIMIT + 1,  # the browser cuts what is longer: it must still be seen to be too long
             size="small",
             sizing_mode="stretch_width",
             min_width=280,

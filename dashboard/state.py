@@ -169,11 +169,12 @@ class Session(param.Parameterized):
 
     def _put(self, rows: tuple[Row, ...]) -> None:
         checked = self._checked(self.opened, rows)
-        kept = self.row if any(row.id == self.row for row in rows) else ""
+        gone = bool(self.row) and all(row.id != self.row for row in rows)
         self.param.update(
             rows=rows,
             checked=checked,
-            row=kept,
+            row="" if gone else self.row,
+            track="" if gone else self.track,
             undoable=self._undo[-1][0] if self._undo else "",
             redoable=self._redo[-1][0] if self._redo else "",
         )

@@ -56,6 +56,7 @@ DENSE: dict[str, Any] = {
 COMPACT = """
 .tabulator .tabulator-row .tabulator-cell {
   padding: 4px 8px !important; height: 30px !important; min-height: 0 !important; font-size: 13px; }
+.tabulator .tabulator-row .tabulator-cell:not([tabulator-field]) { padding: 0 !important; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-content { padding: 6px 8px !important; }
 .tabulator .tabulator-header .tabulator-col .tabulator-col-title {
   text-transform: none !important; letter-spacing: 0 !important; font-size: 12px !important; font-weight: 600; }
@@ -72,8 +73,9 @@ COMPACT = """
 .tabulator .tabulator-row.tabulator-selected .tabulator-cell.tabulator-frozen {
   box-shadow: inset 0 2px light-dark(#0b5d7a, #6cc3e0), inset 0 -1px light-dark(#0b5d7a, #6cc3e0); }
 """
-"""Dense rows, a selection that is not told by its colour alone, and frozen columns that nothing shines through: the
-theme makes them see-through like all others, and what is scrolled passes under them."""
+"""Dense rows; a selection that is not told by its colour alone; frozen columns that nothing shines through: the theme
+makes them see-through like all others, and what is scrolled passes under them; and Panel's own last column, which holds
+nothing, no wider than its head, which else scrolls less far than the rows."""
 
 
 class LiveTable:

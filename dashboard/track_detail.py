@@ -47,23 +47,25 @@ def sure(proposal: Suggestion) -> str:
     """How sure a suggestion is, and what would be next; "" where there is nothing to say."""
     if proposal.assignment is None:
         return f" · best by little, before {proposal.runner_up}" if proposal.runner_up else ""
-    certain = " · certain" if proposal.certain else f" · score {proposal.score:.2f}"
+    certain = " · certain" if proposal.certain else " · not certain"
     if proposal.margin is None:
         return f"{certain}, by its name alone"
-    return f"{certain}, {odds(proposal.margin)} against the next best: {proposal.runner_up or 'none of the probes'}"
+    following = proposal.runner_up or "none of the probes"
+    return f"{certain}, {times(proposal.margin)} as likely as the next best: {following}"
 
 
 def weighed(proposal: Suggestion) -> str:
-    """Every kind of geometry with its odds, the strongest first; "" where geometry says nothing."""
+    """How much each kind of geometry says, the strongest first; "" where geometry says nothing."""
     strongest = sorted(proposal.evidence.items(), key=lambda item: -abs(item[1]))
-    for_it = [f"{KINDS.get(kind, kind)} {odds(value)}" for kind, value in strongest if value > 0]
-    against = [f"{KINDS.get(kind, kind)} {odds(-value)}" for kind, value in strongest if value < 0]
-    sides = (("for", for_it), ("against", against))
-    return "; ".join(f"geometry {side}: {', '.join(words)}" for side, words in sides if words)
+    for_it = [f"{KINDS.get(kind, kind)} {times(value)}" for kind, value in strongest if value > 0]
+    against = [f"{KINDS.get(kind, kind)} {times(-value)}" for kind, value in strongest if value < 0]
+    sides = (("more", for_it), ("less", against))
+    told = [f"{side} likely by {', '.join(words)}" for side, words in sides if words]
+    return f"Geometry makes it {'; '.join(told)}" if told else ""
 
 
-def odds(log_odds: float) -> str:
-    """A logarithm of odds of 0 or more, as people say it."""
+def times(log_odds: float) -> str:
+    """A logarithm of odds of 0 or more, as people say it: `20 times`."""
     if log_odds > 6.9:
-        return "over 1000 to 1"
-    return f"{exp(log_odds):.0f} to 1" if log_odds > 2.3 else f"{exp(log_odds):.1f} to 1"
+        return "over 1000 times"
+    return f"{exp(log_odds):.0f} times" if log_odds > 2.3 else f"{exp(log_odds):.1f} times"

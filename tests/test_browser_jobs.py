@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from browser_pages import chromium, served, visit
 from job_records import a_record
@@ -72,6 +74,26 @@ def test_news_arrives_without_losing_the_selected_job(server, browser_here, stor
     expect(page.get_by_role("heading", name="Job 1 · mouse 700001")).to_be_visible()
     expect(page.locator(".tabulator-row.tabulator-selected:visible")).to_contain_text("preparing")
     assert added.job_id.endswith("3")
+    page.close()
+
+
+def test_filters_that_hide_a_job_close_it_and_back_leads_to_the_page_before(server, browser_here):
+    page = visit(browser_here, server.url).page
+    page.get_by_role("button", name="Jobs").click()
+    page.wait_for_url("**page=jobs**")
+    heading = page.get_by_role("heading", name="Job 2 · mouse 702135")
+    for job in ("1", "2"):
+        page.locator('.tabulator-cell[tabulator-field="job"]:visible', has_text=re.compile(rf"^{job}$")).click()
+        page.wait_for_url(f"**job={job}**")
+    expect(heading).to_be_visible()
+    page.get_by_label("Mouse").fill("700001")
+    page.get_by_label("Mouse").press("Enter")
+    expect(heading).not_to_be_visible()
+    page.wait_for_url("**subject=700001**")
+    assert "job=" not in page.url
+    page.go_back()
+    expect(page.get_by_role("heading", name="Give a Neuroglancer state to begin")).to_be_visible()
+    assert "page=" not in page.url
     page.close()
 
 

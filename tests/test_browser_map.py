@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from browser_pages import (
@@ -22,6 +23,7 @@ from browser_pages import (
 from playwright.sync_api import expect
 
 from core.sample import write_sample
+from dashboard.opening import PASTE_LIMIT
 from jobs.store import JobStore
 
 pytestmark = pytest.mark.browser
@@ -139,6 +141,55 @@ def test_what_is_scrolled_passes_unseen_under_the_frozen_columns(server, browser
     assert all(each.startswith("rgb(") for each in seen), f"see-through: {seen}"
     lightness = [sum(map(int, each[4:-1].split(","))) for each in seen]
     assert (max(lightness) < 380) if mode == "dark" else (min(lightness) > 380)
+    page.close()
+
+
+def test_the_3d_view_fills_its_place_also_when_the_theme_changes_and_heads_scroll_with_their_columns(
+    server, browser_here
+):
+    page = visit(browser_here, server.url, width=1280).page
+    open_saved(page, ALL)
+    solid = page.locator(".js-plotly-plot")
+    margin = "(gd) => { const size = gd._fullLayout._size; return [size.l, size.r, size.t, size.b].join() }"
+    solid.wait_for()
+    for switched in (False, True):
+        if switched:
+            page.get_by_role("button", name=re.compile("theme|mode", re.IGNORECASE)).click()
+        page.wait_for_function(f"() => ({margin})({SOLID}) === '0,0,0,0'")
+    head = page.locator('.tabulator-col[tabulator-field="note"]').first
+    cell(page, "note", 1).click()
+    page.keyboard.press("Escape")
+    assert abs(head.bounding_box()["x"] - cell(page, "note", 1).bounding_box()["x"]) <= 1
+    page.close()
+
+
+def test_another_window_is_told_of_a_change_and_offers_both_mappings(server, browser_here):
+    one, other = (visit(browser_here, server.url).page for _ in range(2))
+    for page in (one, other):
+        open_saved(page, DAY1)
+    note = f"seen {time.monotonic_ns()}"
+    cell(one, "note", 1).click()
+    one.keyboard.type(note)
+    one.keyboard.press("Enter")
+    offered = other.get_by_role("button", name="Show that mapping")
+    offered.click()
+    expect(cell(other, "note", 1)).to_have_text(note)
+    expect(offered).not_to_be_visible()
+    other.get_by_role("button", name="Undo", exact=True).click()
+    expect(cell(other, "note", 1)).not_to_have_text(note)
+    expect(cell(one, "note", 1)).to_have_text(note)
+    one.get_by_role("button", name="Keep this one").click()
+    other.get_by_role("button", name="Show that mapping").click()
+    expect(cell(other, "note", 1)).to_have_text(note)
+    one.close()
+    other.close()
+
+
+def test_a_paste_that_is_too_large_says_so(server, browser_here):
+    page = visit(browser_here, server.url).page
+    page.get_by_label("Neuroglancer link or state").fill("x" * (PASTE_LIMIT + 100))
+    page.get_by_role("button", name="Open", exact=True).click()
+    expect(page.get_by_text("larger than 4 MiB")).to_be_visible()
     page.close()
 
 

@@ -52,7 +52,7 @@ def test_a_row_shows_its_contacts_and_the_shanks_turn_round_and_back(tmp_path):
         expect(cell(page, "shank", first)).to_have_text("1 of 4")
         page.get_by_role("button", name="Other probes for this track").click()
         expect(page.get_by_role("heading", name="Probes for one track")).to_be_visible()
-        expect(page.get_by_text("behind the best").first).to_be_visible()
+        expect(page.get_by_text("less likely than the best").first).to_be_visible()
         page.get_by_role("button", name="This assignment").click()
 
         # likely, not certain: nothing was filled in for it

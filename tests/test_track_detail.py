@@ -8,7 +8,7 @@ import pytest
 from test_session_state import session
 
 from core.models import Assignment, Suggestion
-from dashboard.track_detail import detail, odds, sure, weighed
+from dashboard.track_detail import detail, sure, times, weighed
 
 BY_NAME = Suggestion("one", Assignment("one", "r", "s", "ProbeB"), 0.8, False, ("token B is ProbeB",))
 BY_ALL = replace(
@@ -21,14 +21,15 @@ BY_ALL = replace(
 
 
 def test_a_name_alone_says_that_nothing_else_was_compared():
-    assert sure(BY_NAME) == " · score 0.80, by its name alone"
+    assert sure(BY_NAME) == " · not certain, by its name alone"
     assert weighed(BY_NAME) == ""
 
 
 def test_the_margin_names_the_runner_up_and_geometry_both_sides_strongest_first():
-    assert sure(BY_ALL) == " · certain, 7.4 to 1 against the next best: ProbeA of 2024-11-07"
+    assert sure(BY_ALL) == " · certain, 7.4 times as likely as the next best: ProbeA of 2024-11-07"
     assert weighed(BY_ALL) == (
-        "geometry for: distance to the target 20 to 1, hemisphere 1.6 to 1; geometry against: angles 2.7 to 1"
+        "Geometry makes it more likely by distance to the target 20 times, hemisphere 1.6 times; "
+        "less likely by angles 2.7 times"
     )
 
 
@@ -42,10 +43,10 @@ def test_what_cannot_be_told_is_said_with_what_came_near():
 
 
 @pytest.mark.parametrize(
-    ("value", "words"), [(0.0, "1.0 to 1"), (2.4, "11 to 1"), (7.0, "over 1000 to 1"), (800.0, "over 1000 to 1")]
+    ("value", "words"), [(0.0, "1.0 times"), (2.4, "11 times"), (7.0, "over 1000 times"), (800.0, "over 1000 times")]
 )
-def test_odds(value, words):
-    assert odds(value) == words
+def test_times(value, words):
+    assert times(value) == words
 
 
 def test_names_of_layers_are_text():

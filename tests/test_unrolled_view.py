@@ -164,7 +164,7 @@ def test_other_probes_of_a_track_stand_beside_each_other_with_their_scores():
     assert len(told) > 1
     assert "ProbeA of 2024-11-07" in told[0]
     assert "its name says so" in told[0]
-    assert "behind the best" in told[1]
+    assert "less likely than the best" in told[1]
     words = glyphs(made, "words")["words"]
     assert "ProbeA" in words
     assert any(word.startswith("11-07 · ") for word in words)
