@@ -15,7 +15,7 @@ from core.errors import TrackmapperError
 from core.platforms.choice import is_code_ocean
 from dashboard import text
 from dashboard.context import Context
-from dashboard.job_words import monitored, tracks_line
+from dashboard.job_words import FOLLOW, monitored, tracks_line
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS, STEPS
 from dashboard.turns import on_page
@@ -92,6 +92,9 @@ class JobActions:
         can_retry = job is not None and job.state in RETRIABLE and job.superseded_by is None
         if self.retry_dialog.open and not (can_retry and job is not None and job.id == self._asked_of):
             self.retry_dialog.open = False
+        label = FOLLOW if job is not None and second_tries.follows_run(job) else "Retry"
+        if self.retry.label != label:
+            self.retry.label = label
         asks = job is not None and job.state is JobState.NEEDS_YOU
         names_run = job is not None and asks and job.step is Step.RUN
         waits = job is not None and job.overdue and can_cancel and job.state is JobState.RUNNING
@@ -173,7 +176,8 @@ class JobActions:
         await on_page(lambda: self.retry_dialog.param.update(open=False))
         settings = self._context.settings
         again = partial(submission.retry, quotas=Quotas.of(settings), zone=settings.lab_tz)
-        await self._act(again, "Queued again.")
+        follows = self._job is not None and second_tries.follows_run(self._job)
+        await self._act(again, "The worker follows the run to its counted result." if follows else "Queued again.")
 
     async def _recount(self, _event: Event) -> None:
         await self._act(second_tries.recount, "The worker counts the kept result again.")

@@ -7,9 +7,13 @@ from datetime import datetime, timedelta, tzinfo
 
 from core.platforms.base import MONITORED
 from dashboard.text import count, duration, moment
-from jobs.doubts import TURNED_UP
+from jobs.doubts import late_words
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, JobState, Phase, Step
+from jobs.second_tries import follows_run
+
+FOLLOW = "Follow its run"
+"""Words of the button that tries such a job again."""
 
 STATE_WORDS: dict[JobState, tuple[str, str, str]] = {
     JobState.QUEUED: ("○", "info", "queued"),
@@ -73,10 +77,11 @@ def state_line(job: JobRecord, now: datetime) -> str:
 def trouble(job: JobRecord) -> str:
     """What is wrong, in words; "" when nothing is. A twin of the launch is trouble also when the job succeeded."""
     twins = [event.detail for event in job.events if event.what == TWINS]
-    late = [event.detail for event in job.events if event.what == TURNED_UP]
+    late = late_words(job)
     told = [
         f"More than one was made of this launch; look at the others before you use the result: {'; '.join(twins)}",
-        f"Something of it turned up after it had been given up; look at it before you launch again: {'; '.join(late)}",
+        f"Something of it turned up after it had been given up; look at it before you launch again: {'; '.join(late)}."
+        + (f" {FOLLOW} takes it up, and starts no other." if follows_run(job) else ""),
     ]
     words = [each for each, found in zip(told, (twins, late), strict=True) if found]
     error = job.error if not (job.error and words) or job.error.endswith(".") else f"{job.error}."

@@ -10,8 +10,8 @@ from core.subjects.gather import CONVERTED_NAME
 from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
 from jobs.coverage_rows import RowKey, delivered_rows, undelivered_rows
-from jobs.doubts import TURNED_UP, given_up_runs, status_words, turned_up
-from jobs.job_states import ENDS, JobState, Phase, Step
+from jobs.doubts import TURNED_UP, can_go_on, given_up_runs, status_words, turned_up
+from jobs.job_states import JobState, Phase, Step
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, Moment
 from jobs.store import JobStore
@@ -53,8 +53,9 @@ def check_up(
         return False
     if record.has_ended:
         supersede_failures(store, record, now)
-    if record.step is Step.RUN and record.state not in ENDS | {JobState.NEEDS_YOU}:
-        return False  # it is being started or looked for just now
+    asks = record.state is JobState.NEEDS_YOU and record.step is Step.RUN
+    if record.ids.run is None and not (asks or record.has_ended):
+        return False  # what there is of it is looked for before it is started
     # Of a job that names no run, what turns up may be the only one it has.
     stops = record.cancel is not None or (stop_twins and record.ids.run is not None)
     _look_for_twins(store, runner, record, now, stop_twins=stops)
@@ -91,12 +92,13 @@ def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Mom
         back = record.changed(state=JobState.LAUNCHING, phase=Phase.SETTLING, clean_looks=0, error="")
         store.put(back.told(now.at, "a run turned up", ", ".join(runs)))
         return
+    record = _first_run(store, runner, record, runs, now)
     record = _told(store, runner, record, runs, now)
     if stop_twins:
         record = _stopped(store, runner, record, runs, now)
     # After the monitors, of which none that was stopped can start one more. While its conversion is waited for, the
     # next look at the run takes it up.
-    waits_for_it = record.step is Step.WATCH and not record.remote.child
+    waits_for_it = record.step is Step.WATCH and not record.has_ended and not record.remote.child
     children = () if waits_for_it else runner.find_children(key)
     record = _first_conversion(store, runner, record, children, now)
     record = _told(store, runner, record, children, now)
@@ -111,10 +113,13 @@ def _look_for_twins(store: JobStore, runner: Runner, record: JobRecord, now: Mom
 def _look_for_result(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> None:
     """Tell of a result that a monitor has kept of a job which ended without one: it looks like any other."""
     found = [asset.id for asset in runner.find_assets(record.token) if CONVERTED_NAME in asset.name]
-    news = tuple(asset_id for asset_id in found if asset_id not in record.surplus)
-    if news:
+    told = " ".join(event.detail for event in record.events if event.what == TURNED_UP)
+    if news := [asset_id for asset_id in found if asset_id not in record.surplus and asset_id not in told]:
         words = f"result asset: {', '.join(news)}, kept by the monitor and not counted"
-        store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, TURNED_UP, words))
+        after = can_go_on(record).told(now.at, TURNED_UP, words)
+        if after.step is not Step.WATCH:  # else it is no surplus: the job may go on, and count it
+            after = after.changed(surplus=(*record.surplus, *news))
+        store.put(after)
 
 
 def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: Moment) -> JobRecord:
@@ -124,7 +129,7 @@ def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: 
         after, words = turned_up(record, run, status)
         if not words:
             continue
-        after = after.told(now.at, TURNED_UP, words)
+        after = can_go_on(after).told(now.at, TURNED_UP, words)
         if record.cancel is not None and status.state.goes_on:
             runner.stop_run(run)
             after = after.told(now.at, "stopped", run)
@@ -147,6 +152,18 @@ def _told(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[st
     return store.put(record.changed(surplus=(*record.surplus, *news)).told(now.at, what, words))
 
 
+def _first_run(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:
+    """The first run of a failed job that names none is its own: a person may let the job go on from it."""
+    first = next((run for run in found if run not in record.surplus), "")
+    if record.state is not JobState.FAILED or record.ids.run is not None or not first:
+        return record
+    status = runner.run_status(first)
+    after = record.changed(ids=record.ids.model_copy(update={"run": first}), started=record.started or now.at)
+    if record.route != MONITORED:
+        after = after.changed(remote=remote_of(status))
+    return store.put(can_go_on(after).told(now.at, TURNED_UP, f"run: {first}, {status_words(status)}"))
+
+
 def _first_conversion(
     store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment
 ) -> JobRecord:
@@ -155,7 +172,7 @@ def _first_conversion(
     if record.remote.child or not first:
         return record
     status = runner.run_status(first)
-    after = record.changed(remote=remote_of(status, first))
+    after = can_go_on(record.changed(remote=remote_of(status, first)))
     after = after.told(now.at, TURNED_UP, f"run: {first}, {status_words(status)}")
     if record.cancel is not None and status.state.goes_on:
         runner.stop_run(first)

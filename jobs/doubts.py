@@ -9,6 +9,8 @@ from jobs.watched import remote_of, run_words
 
 TURNED_UP = "alarm: a run turned up"
 """The event that says that a run shows which the job had given up, or a result that a monitor kept of it."""
+TAKEN_UP = ("tried again", Step.WATCH.value)
+"""The event, and its detail, that says that a person let the job go on from there."""
 
 
 def leaves_doubt(before: JobRecord | None, record: JobRecord) -> bool:
@@ -59,7 +61,7 @@ def turned_up(record: JobRecord, run: str, status: RunStatus) -> tuple[JobRecord
         run: Which run.
         status: What it is doing.
     """
-    converts = run == (record.conversion_run or record.ids.run)
+    converts = run == record.conversion_run
     if status.state is RunState.GONE or not (status.state.goes_on or (converts and _unseen(record))):
         return record, ""  # how a monitor ended says nothing new
     words = f"run: {run}, {'' if converts else 'the monitor, '}{status_words(status)}"
@@ -69,6 +71,21 @@ def turned_up(record: JobRecord, run: str, status: RunStatus) -> tuple[JobRecord
         record = record.changed(remote=remote_of(status, record.remote.child))
     # One of a cancelled job that goes on is stopped, each time.
     return record, "" if was_told and record.state is not JobState.CANCELLED else words
+
+
+def can_go_on(record: JobRecord) -> JobRecord:
+    """The job of which something turned up: one that failed may go on from the run that it names, if a person says so.
+
+    Tried again it follows that run, and starts none.
+    """
+    return record.changed(step=Step.WATCH) if record.state is JobState.FAILED and record.ids.run else record
+
+
+def late_words(record: JobRecord) -> tuple[str, ...]:
+    """What has turned up of a job, each in words, since it last went on from there."""
+    taken_up = [at for at, event in enumerate(record.events) if (event.what, event.detail) == TAKEN_UP]
+    events = record.events[taken_up[-1] :] if taken_up else record.events
+    return tuple(event.detail for event in events if event.what == TURNED_UP)
 
 
 def status_words(status: RunStatus) -> str:

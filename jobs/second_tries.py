@@ -7,14 +7,19 @@ from datetime import datetime
 from core.errors import NotAllowedError
 from jobs.records import STATE_OF_STEP, JobRecord, JobState, Phase, Step
 from jobs.store import JobStore
-from jobs.submission import AT_ONCE, change_record
+from jobs.submission import AT_ONCE, change_record, names_conversion
 
 _AFTER_THE_RUN = frozenset({Step.VERIFY, Step.CAPTURE, Step.CAPTURE_READY, Step.COUNT})
 
 
+def follows_run(record: JobRecord) -> bool:
+    """Whether trying a failed job again follows a run of it that turned up after it had been given up."""
+    return record.state is JobState.FAILED and (record.step is Step.WATCH or names_conversion(record))
+
+
 def starts_run(record: JobRecord) -> bool:
-    """Whether trying an ended job again starts a run, which may cost money: all but a result that was not kept."""
-    return not (record.state is JobState.FAILED and record.step in _AFTER_THE_RUN)
+    """Whether trying an ended job again starts a run, which may cost money: not where one is there to go on from."""
+    return not (follows_run(record) or (record.state is JobState.FAILED and record.step in _AFTER_THE_RUN))
 
 
 def can_recount(record: JobRecord) -> bool:

@@ -244,6 +244,8 @@ def retry(
 ) -> JobRecord:
     """Try again: the refused step of the same job where that is safe, else the whole mapping as a new job.
 
+    A failed job of which a run turned up follows that one: no other is started.
+
     Returns:
         The record of the job that goes on: the same one, or the new one.
 
@@ -264,6 +266,8 @@ def retry(
         again = record.changed(
             state=STATE_OF_STEP[record.step], phase=Phase.READY, ended=None, error="", reposts=0, **AT_ONCE
         )
+        if names_conversion(record):
+            again = again.changed(phase=Phase.SETTLING, proposed_run=record.remote.child)
         return store.put(again.told(now, "tried again", record.step, by=user))
     kept = store.inputs(record.id)
     plan = dataclasses.replace(plan_from_json(store, kept["plan"]), attempt=record.attempt + 1)
@@ -281,6 +285,11 @@ def retry(
             cure="Look at that one; when it has succeeded, the mapping can be launched again on purpose.",
         )
     return store.get(added.job_id)
+
+
+def names_conversion(record: JobRecord) -> bool:
+    """Whether all that is known of a job's start is the conversion that a monitor started, which can be followed."""
+    return record.step is Step.RUN and record.ids.run is None and bool(record.remote.child)
 
 
 def resolve(store: JobStore, job_id: str, choice: Choice, user: str, now: datetime) -> JobRecord:

@@ -138,8 +138,8 @@ class Bench:
         monitor = self.settings.monitor_capsule if route == MONITORED else ""
         return replace(a_plan(name, self.assets, self.fake.url), route=route, monitor=monitor, **more)
 
-    def launch(self, **more: Any) -> str:
-        plan = self.plan(**more)
+    def launch(self, plan: ConversionPlan | None = None, **more: Any) -> str:
+        plan = plan or self.plan(**more)
         self.clock.s += 1.0  # names of results hold the second
         return submission.submit(
             self.store, plan, rows=plan.rows, problems=(), confirmed=(), user="ana", now=self.clock().at

@@ -182,7 +182,10 @@ class MonitoredWorld(World):
         if self.record.state is not JobState.CANCELLED or ended is None:
             return []
         runs = [thing for thing in self.things if thing.step in (Step.RUN, CHILD) and not thing.stopped]
-        return [run.id for run in runs if self.goes_on(run, self.s)]
+        looks_s = [self.s, *(self.s + minutes * MINUTE_S for minutes in _LOOKED_AFTER_S)]
+        # What had ended before a look could see it could not be stopped; it is told.
+        first_s = {run.id: next((at_s for at_s in looks_s if at_s >= run.shown_s), inf) for run in runs}
+        return [run.id for run in runs if self.goes_on(run, first_s[run.id])]
 
     # --- the runner of the looks ----------------------------------------------------------------
 

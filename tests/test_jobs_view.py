@@ -258,6 +258,19 @@ def test_a_new_run_is_asked_about_with_its_cost_and_counting_again_is_not(shared
     assert len(shared.store.newest(9)) == 2
 
 
+def test_a_failed_job_whose_run_turned_up_offers_to_follow_it_without_a_question(shared):
+    ids = RemoteIds(manifest_asset="m", state_asset="s", run=RUN)
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(add(shared, "1", state=JobState.FAILED, step=Step.DONE)))
+    assert view.actions.retry.label == "Retry"
+    asyncio.run(view.choose(late := add(shared, "2", state=JobState.FAILED, step=Step.WATCH, ids=ids)))
+    assert view.actions.retry.label == "Follow its run"
+    asyncio.run(view.actions._ask_retry(None))
+    assert not view.actions.retry_dialog.open
+    record = shared.store.get(late)
+    assert (record.state, record.step, record.ids) == (JobState.RUNNING, Step.WATCH, ids)
+
+
 def test_a_refused_start_asks_too_and_a_result_that_was_not_kept_is_tried_again_at_once(shared):
     view = JobsView(shared, "ana", lambda: None)
     asyncio.run(view.choose(refused := add(shared, "1", state=JobState.FAILED, step=Step.RUN)))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from core.errors import NotAllowedError
 from core.platforms.base import DIRECT, MONITORED
 from dashboard.job_words import trouble
 from dashboard.news import notice_words
-from jobs import submission
+from jobs import second_tries, submission
+from jobs.aftercare import check_up
 from jobs.launches import open_launch
 from jobs.records import JobState, Step
 from jobs.submission import Choice
@@ -224,6 +226,121 @@ def test_a_run_started_after_the_backup_that_was_restored_is_told_of_the_failed_
     jobs.restart()
     jobs.run_for(HOUR_S, step_s=60.0)
     assert is_told(jobs, job_id, lost)
+
+
+# --- going on from what turned up -------------------------------------------------------------------
+
+
+def followed(jobs: Bench, job_id: str) -> None:
+    """The job as it ends when a person lets it go on from what turned up; nothing is started for it."""
+    failed = jobs.record(job_id)
+    assert second_tries.follows_run(failed)
+    assert not second_tries.starts_run(failed)
+    assert "Follow its run takes it up" in trouble(failed)
+    started = jobs.made("run")
+    assert submission.retry(jobs.store, job_id, "ben", jobs.clock().at).id == job_id
+    jobs.until(job_id, lambda record: record.has_ended, seconds=DAY_S, step_s=30.0)
+    jobs.run_for(12 * HOUR_S, step_s=300.0)
+    assert jobs.made("run") == started
+    assert "turned up" not in trouble(jobs.record(job_id))
+
+
+@pytest.mark.parametrize("shown_after_s", [10 * MINUTE_S, 5 * HOUR_S])
+@pytest.mark.parametrize("route", [DIRECT, MONITORED])
+def test_a_failed_job_goes_on_from_its_run_while_it_runs_and_after_it_ended(jobs, route, shown_after_s):
+    jobs.fake.timing.run_s = 4 * HOUR_S
+    record = jobs.until(jobs.launch(route=route), lambda r: r.step is Step.WATCH and bool(r.conversion_run))
+    hide(jobs, *jobs.made("run"))
+    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=60.0)
+    jobs.run_for(shown_after_s, step_s=60.0)
+    show(jobs, *jobs.made("run"))
+    jobs.run_for(6 * HOUR_S, step_s=60.0)
+    followed(jobs, record.id)
+    after = jobs.record(record.id)
+    assert (after.state, after.coverage.delivered) == (JobState.SUCCEEDED, after.coverage.asked)
+    assert len(jobs.made("capture")) == 1
+    assert trouble(after) == ""
+
+
+def test_a_failed_job_goes_on_from_a_start_that_was_refused_and_took_place(jobs):
+    hide_new(jobs)
+    jobs.fake.faults.add("400", method="POST", endpoint="computations", times=1)
+    job_id = jobs.launch()
+    jobs.until(job_id, JobState.FAILED)
+    assert second_tries.starts_run(jobs.record(job_id))
+    lost = jobs.runner.start_run(jobs.request(job_id))
+    jobs.run_for(10 * HOUR_S, step_s=300.0)
+    show(jobs, lost)
+    jobs.run_for(DAY_S, step_s=600.0)
+    followed(jobs, job_id)
+    after = jobs.record(job_id)
+    assert (after.state, after.ids.run) == (JobState.SUCCEEDED, lost)
+
+
+def test_a_failed_job_goes_on_from_a_conversion_that_no_monitor_was_known_to_have_started(jobs):
+    jobs.fake.timing.run_s = HOUR_S
+    record = jobs.until(jobs.launch(route=MONITORED), lambda r: r.step is Step.WATCH and r.ids.run is not None)
+    hide_new(jobs)
+    jobs.run_for(MINUTE_S)
+    [monitor, child] = jobs.made("run")
+    hide(jobs, child)
+    world = jobs.fake.world
+    world.computations[monitor].state, world.computations[monitor].end_status = "completed", "failed"
+    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
+    show(jobs, child)
+    jobs.run_for(12 * HOUR_S, step_s=300.0)
+    followed(jobs, record.id)
+    after = jobs.record(record.id)
+    assert (after.state, after.remote.child) == (JobState.SUCCEEDED, child)
+
+
+def test_a_failed_job_counts_the_result_that_the_monitor_kept_and_keeps_no_other(jobs):
+    jobs.fake.timing.run_s = HOUR_S
+    record = jobs.until(jobs.launch(route=MONITORED), lambda r: bool(r.remote.child))
+    jobs.run_for(2 * MINUTE_S)
+    runs = jobs.made("run")
+    hide(jobs, *runs)
+    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
+    name = open_launch(jobs.store, record).capture_request.name
+    kept = jobs.fake.add_asset(name, files={"a": b"b"}, tags=(record.token,))
+    jobs.run_for(3 * HOUR_S, step_s=300.0)
+    show(jobs, *runs)
+    jobs.run_for(6 * HOUR_S, step_s=300.0)
+    followed(jobs, record.id)
+    after = jobs.record(record.id)
+    assert (after.ids.result, after.state) == (kept, JobState.INCOMPLETE), "it holds none of the rows"
+    assert jobs.made("capture") == []
+
+
+def test_a_mapping_that_was_launched_anew_meanwhile_is_not_followed_a_second_time(jobs):
+    jobs.fake.timing.run_s = 2 * HOUR_S
+    plan = jobs.plan()
+    record = jobs.until(jobs.launch(plan), JobState.RUNNING)
+    hide(jobs, record.ids.run)
+    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=60.0)
+    again = jobs.launch(plan)
+    show(jobs, record.ids.run)
+    jobs.run_for(HOUR_S, step_s=60.0)
+    with pytest.raises(NotAllowedError, match="by now"):
+        submission.retry(jobs.store, record.id, "ben", jobs.clock().at)
+    jobs.until(again, JobState.SUCCEEDED, seconds=DAY_S, step_s=60.0)
+    assert jobs.record(record.id).state is JobState.FAILED
+
+
+def test_a_job_from_a_backup_is_not_deprived_of_the_run_that_was_started_since(jobs):
+    jobs.fake.timing.asset_s = MINUTE_S
+    job_id = jobs.launch()
+    jobs.until(job_id, lambda record: record.step is Step.INPUTS_READY)
+    jobs.clock.s += 2 * MINUTE_S
+    run = jobs.runner.start_run(jobs.request(job_id))  # of the queue that is lost by now
+    jobs.store.put(jobs.record(job_id).changed(look_first=True))  # as `restore` marks it
+    jobs.restart()
+    [checkup] = jobs.store.checkups()
+    check_up(jobs.store, jobs.runner, checkup, jobs.clock(), stop_twins=True, find_again_s=0.0)
+    after = jobs.until(job_id, lambda record: record.has_ended, seconds=DAY_S, step_s=30.0)
+    assert (after.state, after.ids.run) == (JobState.SUCCEEDED, run)
+    assert jobs.made("run") == [run]
+    assert run not in after.surplus
 
 
 # --- what it costs ----------------------------------------------------------------------------------

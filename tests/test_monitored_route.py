@@ -77,6 +77,7 @@ def test_a_monitor_that_starts_nothing_fails_its_job_after_the_window_and_says_w
     assert (trial.job.state, trial.job.step) == (JobState.FAILED, Step.DONE)
     assert "exit code 1" in trial.job.error
     assert "log of the monitor's run" in trial.job.error
+    assert "alarm: a run turned up" not in events(trial), "it was known, and seen to end"
     assert trial.clock.s > 120.0
     assert trial.store.logs[trial.job.log_sha256] == b"bad settings: run-2"
     assert captures(trial) == []
