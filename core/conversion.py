@@ -61,7 +61,7 @@ class ConversionPlan:
     frame: ImageFrame | None = None  # the image's geometry when checked; None when not known, or only assumed
     route: str = DIRECT  # who keeps the result: our worker, or ...
     monitor: str = ""  # ... the monitor of this id
-    deadline_h: float | None = None  # hours after which the run asks its people; None: never
+    deadline_h: float | None = None  # hours after which the run asks its people; None: as the worker is set
     converter_label: str = ""  # the converter's name as people read it; "" when it is `converter`
 
     @property
@@ -108,7 +108,7 @@ def plan_conversion(
         attempt: How often this mapping has been launched, from 1.
         route: Who keeps the result.
         monitor: Who does so on the monitored route.
-        deadline_h: Hours after which the run asks its people; None: never.
+        deadline_h: Hours after which the run asks its people; None: as the worker is set.
         converter_label: The converter's name as people read it.
 
     Raises:

@@ -258,6 +258,11 @@ def jobs_answer(records: Sequence[JobRecord], following: str | None) -> Answer:
     return {"schema": SCHEMA, "jobs": rows, "next": following}
 
 
+def pause_answer(by: str) -> Answer:
+    """Who has paused everything that makes something; "" when nobody has."""
+    return {"schema": SCHEMA, "paused_by": by}
+
+
 def backup_answer(made: Backup) -> Answer:
     """A backup that was written and read back."""
     return {

@@ -98,6 +98,13 @@ def build_parser() -> argparse.ArgumentParser:
         if name == "attach":
             each.add_argument("run_id", metavar="RUN", help="id of the run on the platform")
 
+    for name, text in (
+        ("pause", "send nothing that makes anything, for any job, until `resume`"),
+        ("resume", "go on after `pause`"),
+    ):
+        each = _add(parsers, name, name, text)
+        each.add_argument("--user", help="who does this (TRACKMAPPER_USER)")
+
     probe = _add(parsers, "probe", "probe", "look at everything a launch needs; nothing costly happens")
     probe.add_argument("--measure", metavar="CAPSULE", help="measure lags with runs of this tiny capsule; asks first")
     probe.add_argument("--runs", type=int, default=5, metavar="N", help="of a measurement (5)")

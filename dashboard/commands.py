@@ -211,7 +211,12 @@ def jobs(options: argparse.Namespace, settings: Settings) -> Result:
         raise InputError("--limit must be 1 or more", where="--limit", cure="Give a number such as 50.")
     with JobStore(settings.data) as store:
         before = listings.long_id(options.before) if options.before else None
-        records = store.newest(options.limit, before=before)
+        records: tuple[JobRecord, ...] = ()
+        while len(records) < options.limit:
+            page = store.newest(options.limit - len(records), before=records[-1].id if records else before)
+            if not page:
+                break
+            records += page
     following = records[-1].id if len(records) == options.limit else None
     return 0, answers.jobs_answer(records, following), listings.jobs_text(records)
 
@@ -261,6 +266,22 @@ def extend_job(options: argparse.Namespace, settings: Settings) -> Result:
 def attach_job(options: argparse.Namespace, settings: Settings) -> Result:
     """Name the run that a job could not find by itself."""
     return _acted(options, settings, partial(submission.attach, run_id=options.run_id))
+
+
+def pause(options: argparse.Namespace, settings: Settings) -> Result:
+    """Hold back everything that makes something, for every job."""
+    return _paused(settings, settings.user_name)
+
+
+def resume(options: argparse.Namespace, settings: Settings) -> Result:
+    """Go on after a pause."""
+    return _paused(settings, "")
+
+
+def _paused(settings: Settings, by: str) -> Result:
+    with JobStore(settings.data) as store:
+        store.set_paused(by)
+    return 0, answers.pause_answer(by), f"Paused by {by}: nothing new is made for any job." if by else "Not paused."
 
 
 def _acted(options: argparse.Namespace, settings: Settings, act: Callable[..., JobRecord]) -> Result:

@@ -9,7 +9,7 @@ from typing import Any
 from core.models import Assignment
 from dashboard.edits import Row
 from dashboard.opening import Given
-from dashboard.state import Opened, Session
+from dashboard.state import Held, Opened
 from jobs.store import JobStore
 
 _SCHEMA = 1
@@ -66,12 +66,12 @@ class Drafts:
         self.elsewhere = None
         return known.rows
 
-    def save(self, session: Session) -> bool:
-        """Keep the session's rows when they differ from what is kept; True when something was written.
+    def save(self, held: Held) -> bool:
+        """Keep a session's rows when they differ from what is kept; True when something was written.
 
         Where another window wrote meanwhile, nothing is written and `elsewhere` says what stands there.
         """
-        opened, rows = session.opened, session.rows
+        opened, rows = held.opened, held.rows
         if opened is None or not opened.whole:
             return False
         name = draft_name(opened)
@@ -84,7 +84,7 @@ class Drafts:
                 return False
             known = self._known[name] = _Known(standing, theirs)
         self.elsewhere = None
-        if known.rows == rows or (known.rows is None and not session.undoable and not session.redoable):
+        if known.rows == rows or (known.rows is None and not held.is_touched):
             return False  # kept already, or just opened: an untouched mapping is no draft
         draft = {
             "schema": _SCHEMA,
@@ -108,9 +108,12 @@ class Drafts:
         sha256 = opened.state.sha256
         data = {"stem": opened.state.stem, "sha256": sha256, "text": opened.state.data.decode("utf-8")}
         self._store.set_draft(self._user, _state_name(sha256), data)
-        known = (self._store.get_draft(self._user, _LAST_STATES) or {}).get("names", [])
-        names = [*(name for name in known if name != _state_name(sha256)), _state_name(sha256)]
-        self._store.set_draft(self._user, _LAST_STATES, {"names": names[-STATES_KEPT:]})
+        while True:  # another window may keep one at the same time
+            known = self._store.get_draft(self._user, _LAST_STATES)
+            names = [*(name for name in (known or {}).get("names", []) if name != _state_name(sha256))]
+            names.append(_state_name(sha256))
+            if self._store.replace_draft(self._user, _LAST_STATES, known, {"names": names[-STATES_KEPT:]}):
+                break
         for name in names[:-STATES_KEPT]:
             self._store.delete_draft(self._user, name)
 

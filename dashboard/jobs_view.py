@@ -30,6 +30,7 @@ from jobs.records import JobRecord
 
 LOG_BYTES = 20_000
 LOGS_KEPT = 12
+_PAUSE = "Pause launches"
 
 
 class JobsView:
@@ -42,10 +43,11 @@ class JobsView:
     """
 
     def __init__(self, context: Context, user: str, zone: Callable[[], tzinfo | None]) -> None:
-        self._context, self._zone = context, zone
+        self._context, self._user, self._zone = context, user, zone
         self._jobs: tuple[JobRecord, ...] = ()
         self._counts = Counts()
         self._off_page: JobRecord | None = None
+        self._paused_by = ""
         self._version = -1
         self._before: list[str] = []
         self._loads = 0
@@ -74,6 +76,7 @@ class JobsView:
         self.who = pmui.TextInput(label="Who", value=address.get("who", ""), size="small", width=140)
         self.newer = _button("Newer", self._go_newer)
         self.older = _button("Older", self._go_older)
+        self.pause = _button(_PAUSE, self._turn_pause)
         self.table = pn.widgets.Tabulator(
             frame((), datetime.now(UTC), None),
             show_index=False,
@@ -104,7 +107,7 @@ class JobsView:
             pn.Row(self.log_title, self.refresh_log, margin=0), self.log, sizing_mode="stretch_width", visible=False
         )
         self.view = pn.Column(
-            pn.FlexBox(self.show, self.subject, self.who, self.newer, self.older, align_items="center"),
+            pn.FlexBox(self.show, self.subject, self.who, self.newer, self.older, self.pause, align_items="center"),
             self.table,
             self.empty,
             self.head,
@@ -143,6 +146,7 @@ class JobsView:
         try:
             jobs = await asyncio.to_thread(list_jobs, store, wanted, before)
             counts = await asyncio.to_thread(count_jobs, store)
+            paused_by = await asyncio.to_thread(store.paused_by)
             off_page = self._off_page
             if self.chosen and all(job.id != self.chosen for job in jobs):
                 off_page = await asyncio.to_thread(store.get, self.chosen)
@@ -152,7 +156,7 @@ class JobsView:
         else:
             if mine != self._loads:
                 return  # what was read is older than a filter that was set meanwhile; the newer reading draws
-            self._jobs, self._counts, self._off_page = jobs, counts, off_page
+            self._jobs, self._counts, self._off_page, self._paused_by = jobs, counts, off_page, paused_by
         await on_page(self._draw)
         job = self.job
         if job is not None and log_key(job) not in self._logs:
@@ -175,6 +179,9 @@ class JobsView:
         wanted = [ids.index(self.chosen)] if self.chosen in ids else []
         if list(self.table.selection) != wanted:
             self.table.selection = wanted
+        label = f"Go on: paused by {text.plain(self._paused_by, 40)}" if self._paused_by else _PAUSE
+        if self.pause.label != label:
+            self.pause.label = label
         self.newer.disabled, self.older.disabled = not self._before, len(self._jobs) < PAGE_SIZE
         text.show(self.empty, Markup("") if self._jobs or self._counts.everything else _NOTHING)
         self._draw_job(now, zone)
@@ -265,6 +272,21 @@ class JobsView:
         await self.load()
         if self.chosen and all(job.id != self.chosen for job in self._jobs):
             await self.choose("")  # the filters hide it
+
+    async def _turn_pause(self, _event: Event) -> None:
+        """Hold back all that makes something, for every job, or go on: what the label said when it was pressed."""
+        by = "" if self._paused_by else self._user
+        try:
+            await asyncio.to_thread(self._context.store.set_paused, by)
+        except TrackmapperError as error:
+            trouble = str(error)
+            await on_page(lambda: text.notify("error", trouble))
+            return
+        words = (
+            "Paused. Runs that go on are watched and counted; nothing new is made." if by else "Not paused any more."
+        )
+        await on_page(lambda: text.notify("success", words))
+        await self.load()
 
     async def _go_older(self, _event: Event) -> None:
         if self._jobs:

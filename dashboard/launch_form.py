@@ -164,7 +164,8 @@ class LaunchForm:
         if missing := self.missing():
             raise InputError(f"The converter needs {', '.join(missing)}.", cure="Set it in the dialog.")
         sent = sent_options(self.values(), self.offer.parameters)
-        return Chosen(self.offer, sent, self.route.value or self.offer.route, self.deadline.value)
+        hours = self.deadline.value or self._context.settings.long_run_hours  # an emptied field is no wish
+        return Chosen(self.offer, sent, self.route.value or self.offer.route, hours)
 
 
 def _field(each: Parameter, before: str | None) -> pmui.Select | pmui.TextInput:

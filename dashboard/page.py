@@ -178,7 +178,7 @@ class Dashboard:
     def _loaded(self) -> None:
         self._views["map"][:] = [self.source.view, self.other_window.view, self._below]
         if pn.state.curdoc:
-            pn.state.on_session_destroyed(lambda _: self.drafts.save(self.session))
+            pn.state.on_session_destroyed(lambda _: self.drafts.save(self.session.held()))
         beside(self._begin)
         every(TICK_MS, self.tick)
 
@@ -189,7 +189,7 @@ class Dashboard:
     async def tick(self) -> None:
         """Once a second: keep the draft, look at the worker and the notices, and at the jobs when they are shown."""
         try:
-            kept = await asyncio.to_thread(self.drafts.save, self.session)
+            kept = await asyncio.to_thread(self.drafts.save, await on_page(self.session.held))
             notices = await asyncio.to_thread(self.news.look)
             await self._refresh_status()
             await on_page(lambda: self._tell(notices, draft_kept=kept))
@@ -218,7 +218,7 @@ class Dashboard:
             await self.source.open(given)
 
     def _restore(self, opened: Opened) -> tuple[Row, ...] | None:
-        self.drafts.save(self.session)  # what was edited since the last tick, of the state that goes
+        self.drafts.save(self.session.held())  # what was edited since the last tick, of the state that goes
         return self.drafts.restore(opened)
 
     def _opened_from(self, given: Given) -> None:

@@ -60,6 +60,16 @@ class Checked:
         return self.row_ids[index] if index is not None and 0 <= index < len(self.row_ids) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a session holds at one moment, to be kept by another thread."""
+
+    opened: Opened | None
+    rows: tuple[Row, ...]
+    is_touched: bool
+    """False for rows as they were opened."""
+
+
 Check = Callable[[Opened, tuple[Row, ...], tuple[Converted, ...]], Checked]
 """(what is open, its rows, what earlier jobs made of the mouse) -> what the checks say."""
 
@@ -132,6 +142,10 @@ class Session(param.Parameterized):
             self.tissue = tissue
             if self.opened is not None:
                 self.checked = self._checked(self.opened, self.rows)
+
+    def held(self) -> Held:
+        """What is open and its rows, which belong together only when they are read in one turn."""
+        return Held(self.opened, self.rows, bool(self.undoable or self.redoable))
 
     def new_row(self, assignment: Assignment) -> Row:
         """A row with an id that no row of this session has."""

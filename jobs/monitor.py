@@ -247,6 +247,8 @@ class Monitor:
                         find_again_s=find_again_s,
                     )
             except StoreError:
+                if f"job/{checkup.job_id}" in self.store.bad_rows:
+                    continue  # a record that this program cannot read stays as it is, and so does what it waits for
                 raise
             except JobError as error:
                 _log.info("checkup of job %s: %s", checkup.job_id, error)  # the next one reads it anew

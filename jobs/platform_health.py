@@ -16,7 +16,7 @@ class PlatformHealth:
     """Hears every answer of one platform.
 
     After several outages in a row, or when the platform refuses us or asks for a pause, nothing is sent for any job
-    for a while; then one call finds out.
+    for a while; then one call finds out. A refusal beside answers to others is one job's own, which waits by itself.
 
     Args:
         name: The platform's name, for people.
@@ -31,6 +31,7 @@ class PlatformHealth:
         """When the present trouble began."""
         self._failures, self._closed_until_s = 0, 0.0
         self._first_at: datetime | None = None
+        self._answered_s: float | None = None
 
     def heard(self, answer: Answer, now: Moment) -> None:
         """Take account of the platform's answer to a call."""
@@ -38,11 +39,14 @@ class PlatformHealth:
             return  # it answers, though not well
         if not isinstance(answer, NotReached | Throttled):
             self.kind, self.words, self.since, self._first_at = HealthKind.OK, "", None, None
-            self._failures, self._closed_until_s = 0, 0.0
+            self._failures, self._closed_until_s, self._answered_s = 0, 0.0, now.boot_s
+            return
+        is_refusal = isinstance(answer, NotReached) and answer.is_refusal
+        if is_refusal and self._answered_s is not None and now.boot_s - self._answered_s < BREAK_S:
             return
         self._failures += 1
         self._first_at = self._first_at or now.at
-        if isinstance(answer, NotReached) and answer.is_refusal:
+        if is_refusal:
             self._close(HealthKind.REFUSING, answer.words, now, BREAK_S)
         elif answer.retry_after_s is not None:
             self._close(HealthKind.SLOW, answer.words, now, min(answer.retry_after_s, _PAUSE_CAP_S))

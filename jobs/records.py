@@ -209,7 +209,7 @@ class JobRecord(Frozen):
     monitor: str = ""
     """What that monitor was at the launch; "" on the direct route and for jobs from before it was kept."""
     deadline_h: float | None = None
-    """Hours after which the run asks its people; None: never."""
+    """Hours after which the run asks its people; None: as the worker is set."""
     parameters: dict[str, str] = Field(default_factory=dict)
     digest: str
     """What makes two launches the same launch."""

@@ -126,16 +126,18 @@ class JobStore:
             write_record(turn, None, record, self.bad_rows)
             return Added(job_id)
 
-    def put(self, record: JobRecord, blobs: Collection[bytes] = ()) -> JobRecord:
+    def put(self, record: JobRecord, blobs: Collection[bytes] = (), quotas: Quotas = NO_QUOTAS) -> JobRecord:
         """Write a record that was read at its `rev`; returns it with the new one. The end of a job makes a notice.
 
         Args:
             record: As it shall be.
             blobs: Bytes that it names by sha256.
+            quotas: How much may be launched, when it starts a run again: its last event says who does, and when.
 
         Raises:
             StaleRecordError: somebody else wrote it first; nothing was written.
-            NotAllowedError: its state may not follow the one it has, or its mapping belongs to another job now.
+            NotAllowedError: its state may not follow the one it has, its mapping belongs to another job now, or a
+                quota is used up.
             NoSuchJobError: there is no such job.
         """
         with self._db.write() as turn:
@@ -152,6 +154,8 @@ class JobStore:
                     where=f"job {record.id}",
                     cure="Launch it again as a new job.",
                 )
+            if quotas is not NO_QUOTAS:
+                refuse_beyond(self._db, quotas, record.events[-1].by, record.events[-1].at)
             _keep_blobs(turn, blobs)
             return write_record(turn, before, record.changed(rev=record.rev + 1), self.bad_rows)
 
@@ -326,11 +330,11 @@ class JobStore:
             turn.set("meta/worker", status.model_dump(mode="json"))
 
     def paused_by(self) -> str:
-        """Who has paused everything that has an effect; "" when nobody has."""
+        """Who has paused everything that makes something; "" when nobody has."""
         return str(self._db.value("meta/paused") or "")
 
     def set_paused(self, by: str) -> None:
-        """Pause every effect in the name of somebody; "" goes on."""
+        """Pause all that makes something, in the name of somebody; "" goes on. Looks, stops and counts go on."""
         with self._db.write() as turn:
             turn.set("meta/paused", by)
             turn.tally("meta/version")

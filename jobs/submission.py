@@ -268,7 +268,9 @@ def retry(
         )
         if names_conversion(record):
             again = again.changed(phase=Phase.SETTLING, proposed_run=record.remote.child)
-        return store.put(again.told(now, "tried again", record.step, by=user))
+        # What follows a run, or only keeps and counts, starts none.
+        starts = again.step is Step.RUN and again.phase is Phase.READY
+        return store.put(again.told(now, "tried again", record.step, by=user), quotas=quotas if starts else NO_QUOTAS)
     kept = store.inputs(record.id)
     plan = dataclasses.replace(plan_from_json(store, kept["plan"]), attempt=record.attempt + 1)
     fresh = _new_record(plan, user, now).changed(

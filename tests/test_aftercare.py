@@ -213,3 +213,22 @@ def test_the_worker_marks_what_a_job_made_good(store):
     bench.until(60.0)
     assert bench.job.state is JobState.SUCCEEDED
     assert store.get(failed.id).superseded_by == bench.job_id
+
+
+def test_a_record_that_cannot_be_read_holds_up_no_other_job(store):
+    """As a newer program leaves it whose update was taken back: told, left as it is, and no other job waits."""
+    bench = Bench(store)
+    bench.until(60.0)
+    bad, kept = bench.job_id, bench.job.model_dump(mode="json") | {"v": 99}
+    with store._db.write() as turn:
+        turn.set(f"job/{bad}", kept)
+    plan = a_plan("other")
+    other = {"rows": plan.rows, "problems": (), "confirmed": (), "user": "ana", "now": bench.clock().at}
+    bench.job_id = submission.submit(store, plan, **other).job_id
+    outcomes = ["made", "made", "lost"]
+    bench.runner.outcome = lambda _: outcomes.pop(0) if outcomes else "made"
+    bench.monitor = bench.start()
+    bench.until(900.0)
+    assert bench.job.state is JobState.SUCCEEDED
+    assert any(bad in words and "newer program" in words for words in store.worker_status().errors)
+    assert any(checkup.job_id == bad for checkup in store.checkups()), "looked at when it can be read again"

@@ -316,3 +316,22 @@ def test_served_processes_are_told_the_platform():
     told = servers.environment(Settings(code_ocean_token="t"))
     assert told["TRACKMAPPER_PLATFORM"] == "code_ocean"
     assert servers.environment(Settings())["TRACKMAPPER_PLATFORM"] == "local"
+
+
+def test_a_pause_is_told_and_ends(trackmapper, tmp_path):
+    with JobStore(tmp_path / "data") as store:
+        assert trackmapper("pause", "--user", "ben")[:2] == (0, {"schema": 1, "paused_by": "ben"})
+        assert store.paused_by() == "ben"
+        assert trackmapper("resume")[1]["paused_by"] == ""
+        assert store.paused_by() == ""
+
+
+def test_a_list_longer_than_a_page_of_the_store_goes_on(trackmapper, tmp_path, monkeypatch):
+    with JobStore(tmp_path / "data") as store:
+        for number in range(5):
+            store.add_job(a_record(f"d{number}"), inputs={})
+    monkeypatch.setattr("jobs.store._PAGE_LIMIT", 2)
+    listed = trackmapper("jobs", "--limit", 4)[1]
+    assert [int(job["id"]) for job in listed["jobs"]] == [5, 4, 3, 2]
+    rest = trackmapper("jobs", "--limit", 4, "--before", listed["next"])[1]
+    assert ([int(job["id"]) for job in rest["jobs"]], rest["next"]) == ([1], None)

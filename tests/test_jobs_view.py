@@ -271,6 +271,18 @@ def test_a_failed_job_whose_run_turned_up_offers_to_follow_it_without_a_question
     assert (record.state, record.step, record.ids) == (JobState.RUNNING, Step.WATCH, ids)
 
 
+def test_launches_are_paused_for_all_and_the_button_says_by_whom(shared):
+    mine, theirs = JobsView(shared, "ana", lambda: None), JobsView(shared, "ben", lambda: None)
+    asyncio.run(mine.tick())
+    asyncio.run(mine._turn_pause(None))
+    assert shared.store.paused_by() == "ana"
+    asyncio.run(theirs.tick())
+    assert theirs.pause.label == "Go on: paused by ana"
+    asyncio.run(theirs._turn_pause(None))
+    asyncio.run(mine.tick())
+    assert (shared.store.paused_by(), mine.pause.label) == ("", "Pause launches")
+
+
 def test_a_refused_start_asks_too_and_a_result_that_was_not_kept_is_tried_again_at_once(shared):
     view = JobsView(shared, "ana", lambda: None)
     asyncio.run(view.choose(refused := add(shared, "1", state=JobState.FAILED, step=Step.RUN)))

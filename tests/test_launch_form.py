@@ -74,7 +74,11 @@ def test_what_was_shown_is_sent_the_converters_own_defaults_too(made):
     made.route.value = MONITORED
     made.deadline.value = None
     chosen = made.chosen()
-    assert (chosen.parameters, chosen.route, chosen.deadline_h) == ({"skip-ephys": "1", "who": "ana"}, MONITORED, None)
+    assert (chosen.parameters, chosen.route, chosen.deadline_h) == (
+        {"skip-ephys": "1", "who": "ana"},
+        MONITORED,
+        2.5,
+    ), "as proposed"
 
 
 def test_another_version_brings_its_own_options_and_keeps_what_was_set(made):

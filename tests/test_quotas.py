@@ -76,3 +76,14 @@ def test_a_retry_as_a_new_job_is_a_launch_and_one_of_the_same_job_is_none(store)
     store.put(again.changed(state=JobState.FAILED, step=Step.DONE, ended=START))
     with pytest.raises(NotAllowedError, match="no more than 1"):
         retry(store, job_id, "ana", START, Quotas(user_day=1))
+
+
+def test_a_run_that_is_started_again_needs_a_place_too(store):
+    job_id = launch(store, "d1")
+    preparing = store.put(store.get(job_id).changed(state=JobState.PREPARING, step=Step.RUN))
+    store.put(preparing.changed(state=JobState.FAILED, ended=START))
+    launch(store, "d2")
+    with pytest.raises(NotAllowedError, match="1 jobs are under way"):
+        retry(store, job_id, "ana", START, Quotas(active=1))
+    assert store.get(job_id).state is JobState.FAILED
+    assert retry(store, job_id, "ana", START, Quotas(active=2)).state is JobState.LAUNCHING

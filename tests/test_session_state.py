@@ -217,15 +217,15 @@ def test_a_draft_comes_back_and_belongs_to_one_person_and_state(tmp_path):
     with JobStore(tmp_path / "data") as store:
         view = session("one", "two")
         drafts = Drafts(store, "ana")
-        assert not drafts.save(view), "an untouched mapping is no draft"
+        assert not drafts.save(view.held()), "an untouched mapping is no draft"
         choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeB", shank="3 of 4", note="“sure”")
-        assert drafts.save(view)
-        assert not drafts.save(view), "nothing new to write"
+        assert drafts.save(view.held())
+        assert not drafts.save(view.held()), "nothing new to write"
         assert Drafts(store, "ana").restore(view.opened) == view.rows
         assert Drafts(store, "ben").restore(view.opened) is None
         assert Drafts(store, "ana").restore(opened("one", "other")) is None
         view.undo()
-        assert drafts.save(view)
+        assert drafts.save(view.held())
         assert Drafts(store, "ana").restore(view.opened) == view.rows
 
 
@@ -236,13 +236,13 @@ def test_two_windows_never_overwrite_each_other_unasked(tmp_path):
         for drafts, view in ((mine, one), (theirs, other)):
             assert drafts.restore(view.opened) is None
         choose(one, one.rows[0].id, note="from one")
-        assert mine.save(one)
+        assert mine.save(one.held())
         kept = store.get_draft("ana", draft_name(one.opened))
 
-        assert not theirs.save(other), "the window that only looks on learns of it, too"
+        assert not theirs.save(other.held()), "the window that only looks on learns of it, too"
         assert theirs.elsewhere.rows == one.rows
         choose(other, other.rows[1].id, note="from the other")
-        assert not theirs.save(other)
+        assert not theirs.save(other.held())
         assert store.get_draft("ana", draft_name(one.opened)) == kept
         assert differing(theirs.elsewhere.rows, other.rows) == ("one", "two")
         words = said(theirs.elsewhere, other.rows, theirs.elsewhere.saved, None)
@@ -254,18 +254,18 @@ def test_two_windows_never_overwrite_each_other_unasked(tmp_path):
         assert other.saved == "draft not kept"
         banner.keep_mine()
         assert not banner.view.visible
-        assert theirs.save(other)
+        assert theirs.save(other.held())
         assert Drafts(store, "ana").restore(one.opened) == other.rows
 
-        assert not mine.save(one), "now it is the first window's turn to choose"
+        assert not mine.save(one.held()), "now it is the first window's turn to choose"
         before = one.rows
         banner = OtherWindow(one, mine, lambda: None)
         banner.take_theirs()
         assert one.rows == other.rows
-        assert not mine.save(one), "it is kept already"
+        assert not mine.save(one.held()), "it is kept already"
         one.undo()
         assert one.rows == before
-        assert mine.save(one)
+        assert mine.save(one.held())
 
 
 def test_windows_that_came_to_the_same_mapping_ask_nothing(tmp_path):
@@ -275,11 +275,11 @@ def test_windows_that_came_to_the_same_mapping_ask_nothing(tmp_path):
         for drafts, view in ((mine, one), (theirs, other)):
             drafts.restore(view.opened)
             choose(view, view.rows[0].id, note="same")
-        assert mine.save(one)
-        assert not theirs.save(other)
+        assert mine.save(one.held())
+        assert not theirs.save(other.held())
         assert theirs.elsewhere is None
         choose(other, other.rows[0].id, note="further")
-        assert theirs.save(other)
+        assert theirs.save(other.held())
 
 
 def test_a_draft_written_between_look_and_write_is_not_overwritten(tmp_path):
@@ -324,6 +324,27 @@ def test_the_last_pasted_states_are_kept_and_older_ones_go(tmp_path):
         Drafts(store, "ana").keep_state(opened("one more"))
         kept = [Drafts(store, "ana").kept_state(each.state.sha256[:16]) is not None for each in views]
         assert kept == [False, False, True, False, *[True] * (STATES_KEPT - 2)]
+
+
+def test_states_kept_by_two_windows_at_once_are_both_in_the_list(tmp_path):
+    class Slow(JobStore):
+        """Another window keeps a state between this one's look at the list and its writing."""
+
+        between = ()
+
+        def replace_draft(self, *what):
+            while self.between:
+                Drafts(other, "ana").keep_state(self.between.pop())
+            return super().replace_draft(*what)
+
+    with Slow(tmp_path / "data") as store, JobStore(tmp_path / "data") as other:
+        mine, theirs = opened("mine"), opened("theirs")
+        store.between = [theirs]
+        Drafts(store, "ana").keep_state(mine)
+        for number in range(STATES_KEPT):
+            Drafts(store, "ana").keep_state(opened(f"later {number}"))
+        kept = [Drafts(store, "ana").kept_state(each.state.sha256[:16]) for each in (mine, theirs)]
+        assert kept == [None, None], "both gave way, none was left behind"
 
 
 def test_a_freshly_opened_state_does_not_say_that_its_draft_is_kept():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import AccessError
 from core.platforms.base import HealthKind, SettlePolicy
 from jobs.call_answers import Made, NotReached, Pending, Seen, Throttled, Unclear
 from jobs.patience import PAUSE_CAP_S, is_due
@@ -127,3 +128,27 @@ def test_the_health_says_since_when_and_gets_well():
     assert (health.kind, health.since, health.words) == (HealthKind.OK, None, "")
     health.heard(NotReached("rubbish"), clock())
     assert health.kind is HealthKind.OK
+
+
+def test_a_refusal_beside_answers_to_others_is_one_jobs_own():
+    trial = Trial(jobs=3)
+    first = trial.store.active()[0]
+    start_run = trial.runner.start_run
+
+    def refuse_one(request):
+        if request.token == first.token:
+            raise AccessError("you may not attach this asset")
+        return start_run(request)
+
+    trial.runner.start_run = refuse_one
+    worker, seen = trial.start(), set()
+    while len(trial.store.active()) > 1:
+        worker.run_pass()
+        seen.add(trial.store.status.health)
+        trial.clock.s += 5.0
+        assert trial.clock.s < 400.0
+    assert seen == {HealthKind.OK}
+    refused = trial.store.records[first.id]
+    assert refused.state is JobState.LAUNCHING
+    assert refused.tries > 1
+    assert "you may not attach this asset" in refused.error
