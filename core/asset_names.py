@@ -154,12 +154,6 @@ def sorted_stream(name: str) -> StreamName | None:
     return stream
 
 
-def stream_token(name: str) -> str | None:
-    """The collection token of a sorted stream's name; None for the LFP band and other entries."""
-    stream = sorted_stream(name)
-    return None if stream is None else stream.token
-
-
 def split_stream(token: str, all_tokens: Iterable[str]) -> tuple[str, int] | None:
     """Whether a stream is one shank of a quad-base probe that was split into streams.
 

@@ -184,12 +184,6 @@ def level0_to_level(points_level0_zyx: Points, factors_zyx: Sequence[float]) -> 
     return (np.asarray(points_level0_zyx, dtype=np.float64).reshape(-1, 3) + 0.5) / factors - 0.5
 
 
-def level_origin_ras_um(frame: ImageFrame, factors_zyx: Sequence[float]) -> Points:
-    """Where the centre of voxel (0, 0, 0) of a coarser level lies, (3,) RAS micrometres."""
-    origin: Points = level0_to_image_ras_um(level_to_level0(np.zeros((1, 3)), factors_zyx), frame)[0]
-    return origin
-
-
 def image_bounds_ras_um(frame: ImageFrame) -> Points | None:
     """The image's outer faces as (2, 3) RAS micrometres, lowest then highest; None when its size is unknown."""
     if min(frame.shape_level0_zyx) <= 0:

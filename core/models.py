@@ -135,7 +135,6 @@ class ImageLayer:
     """The image's file name without `.ome.zarr` / `.zarr`."""
     image_file: str | None = None
     """The image's file name as the source has it, e.g. `Ex_639_Em_667.ome.zarr`."""
-    has_matrix: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

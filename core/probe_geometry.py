@@ -26,8 +26,6 @@ class ProbeModel:
     shanks: int
     shank_pitch_um: float
     """Distance of neighbouring shanks; 0 for a probe of one."""
-    shank_length_um: float
-    """From tip to base."""
     tip_um: float
     """From the tip to the lowest row of electrodes."""
     rows: int
@@ -67,7 +65,6 @@ def probe_model(part_number: str) -> ProbeModel | None:
         description=str(features.get("description", "")),
         shanks=int(features["num_shanks"]),
         shank_pitch_um=float(features["shank_pitch_um"]),
-        shank_length_um=float(features["shank_tip_to_base_um"]),
         tip_um=float(features["tip_length_um"]),
         rows=int(features["rows_per_shank"]),
         row_pitch_um=float(features["electrode_pitch_vert_um"]),
@@ -97,8 +94,3 @@ def recorded_spans(probe: Probe, *, tip_um: float = GUI_TIP_UM) -> tuple[Recorde
     for contact in probe.contacts:
         heights.setdefault(contact.shank, []).append(contact.y_um + tip_um)
     return tuple(RecordedSpan(shank, len(found), min(found), max(found)) for shank, found in sorted(heights.items()))
-
-
-def recorded_rows_um(probe: Probe, shank: int, *, tip_um: float = GUI_TIP_UM) -> tuple[float, ...]:
-    """Heights above the tip of the rows of one shank that were recorded, lowest first; () when unknown."""
-    return tuple(sorted({contact.y_um + tip_um for contact in probe.contacts if contact.shank == shank}))

@@ -45,7 +45,7 @@ class _Known:
 
 
 class Drafts:
-    """The drafts of one person, as one window keeps them. What another window wrote is never overwritten unasked.
+    """The drafts of one person, as one window keeps them; what another one wrote is never overwritten unasked.
 
     Args:
         store: Where they are kept.

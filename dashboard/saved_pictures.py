@@ -19,7 +19,7 @@ from core.models import Points
 from dashboard.state import Opened
 from dashboard.text import plain
 from dashboard.theme import GREY, PLANNED
-from dashboard.track_lines import Scene
+from dashboard.track_lines import AXES, VIEWS, Scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +33,6 @@ _NAMES = 48
 _PALEST = 600
 """Grey value that would be black: above every one there is, so that tissue stays paler than the tracks."""
 _setting = threading.Lock()
-_VIEWS = (("Coronal", 0, 2), ("Sagittal", 1, 2), ("Horizontal", 0, 1))
-_AXES = ("L ←  ML, mm  → R", "P ←  AP, mm  → A", "I ←  DV, mm  → S")
 
 
 def heading(opened: Opened) -> str:
@@ -73,7 +71,7 @@ def draw_views(
     right = _MARGIN_IN + ml * scale + _GAP_IN
     pictures = (brain.coronal, brain.sagittal, brain.horizontal) if brain else (None, None, None)
     corners = ((_MARGIN_IN, upper), (right, upper), (_MARGIN_IN, lower))
-    for view, corner, picture in zip(_VIEWS, corners, pictures, strict=True):
+    for view, corner, picture in zip(VIEWS, corners, pictures, strict=True):
         axes = _draw_view(figure, drawn, view, corner, scale, picture)
         for way_um in (planned or {}).values():
             axes.plot(*way_um[:, view[1:]].T / 1000.0, color=PLANNED, linewidth=1.2, linestyle="--")
@@ -98,7 +96,7 @@ def _draw_view(
     (left, bottom), (end, top) = drawn.limits_mm[:, [across, up]]
     place = (*corner_in, (end - left) * scale, (top - bottom) * scale)
     axes: Axes = figure.add_axes(tuple(np.array(place) / np.array([_WIDTH_IN, _HEIGHT_IN] * 2)))  # type: ignore[arg-type]
-    axes.set(xlim=(left, end), ylim=(bottom, top), xlabel=_AXES[across], ylabel=_AXES[up])
+    axes.set(xlim=(left, end), ylim=(bottom, top), xlabel=AXES[across], ylabel=AXES[up])
     axes.set_title(name, fontsize=9, fontweight="bold", loc="left")
     axes.tick_params(labelsize=7, color=GREY)
     axes.xaxis.label.set_size(8)

@@ -48,7 +48,7 @@ THIS_MACHINE = Door()
 
 
 def panel_command(script: str, port: int, door: Door = THIS_MACHINE) -> list[str]:
-    """The `panel serve` command line of a script; the README shows the same."""
+    """The `panel serve` command line of a script; the README shows it without log level and health check."""
     command = [sys.executable, "-m", "panel", "serve", str(ROOT / script)]
     command += ["--address", door.address, "--port", str(port)]
     for origin in (f"{LOOPBACK}:{port}", f"localhost:{port}", *door.origins):

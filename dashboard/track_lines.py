@@ -11,6 +11,9 @@ from core.geometry import image_bounds_ras_um, level0_to_image_ras_um
 from core.models import ImageFrame, Points, State
 from dashboard.text import label
 
+VIEWS = (("Coronal", 0, 2), ("Sagittal", 1, 2), ("Horizontal", 0, 1))
+"""Each projection's name, and which anatomical axes go across and up."""
+AXES = ("L ←  ML, mm  → R", "P ←  AP, mm  → A", "I ←  DV, mm  → S")
 DRAWN_POINTS = 200
 _NARROWEST = 0.8
 """Where the image's size is unknown, no side is shorter than this share of the longest: axes need their room."""

@@ -27,15 +27,13 @@ from core.models import Points
 from dashboard import hover_link, text
 from dashboard.plain_figures import quieten
 from dashboard.theme import CSS, GREY, PLANNED
-from dashboard.track_lines import Scene
+from dashboard.track_lines import AXES, VIEWS, Scene
 from dashboard.turns import next_turn
 
 FRAMES_WIDTH, UPPER_HEIGHT, LOWER_HEIGHT = 530, 230, 310
 """Pixels for the coronal beside the sagittal frame, for these two upwards, and for the horizontal one below."""
-VIEWS = (("Coronal", 0, 2), ("Sagittal", 1, 2), ("Horizontal", 0, 1))
 _COLUMNS = ("ml", "ap", "dv")
 _VEIL = [f"{GREY}{round(0.75 * level):02x}" for level in range(256)]
-_AXES = ("L ←  ML, mm  → R", "P ←  AP, mm  → A", "I ←  DV, mm  → S")
 _LINE_WIDTH, _HOVERED_WIDTH, _MARKED_WIDTH = 2.2, 4.0, 6.0
 
 
@@ -121,7 +119,7 @@ class TrackPlots:
         wheel, tap = WheelZoomTool(), TapTool()
         made = self._figures[name] = figure(
             toolbar_location=None, tools=["pan", "reset", wheel, tap], x_range=Range1d(), y_range=Range1d(),
-            x_axis_label=_AXES[across], y_axis_label=_AXES[up],
+            x_axis_label=AXES[across], y_axis_label=AXES[up],
         )  # fmt: skip
         made.toolbar.active_scroll = wheel
         made.js_on_event("doubletap", CustomJS(code="cb_obj.origin.reset.emit()"))

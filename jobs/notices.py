@@ -15,7 +15,7 @@ from jobs.record_rows import BadRows
 from jobs.records import ID_DIGITS, Frozen, JobRecord, JobState
 
 if TYPE_CHECKING:
-    from jobs.store import JobStore
+    pass
 
 
 class Notice(Frozen):
@@ -79,8 +79,3 @@ def read_notices(database: Database, since: int, limit: int, bad_rows: BadRows) 
         except ValidationError:
             bad_rows[key] = "it is not a notice of this program"
     return tuple(found)
-
-
-def unseen_notices(store: JobStore, since: int) -> tuple[Notice, ...]:
-    """What happened after notice number `since` (0: everything); pass the last one's number the next time."""
-    return store.notices(since)

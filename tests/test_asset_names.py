@@ -14,7 +14,6 @@ from core.asset_names import (
     recording_id,
     sorted_stream,
     split_stream,
-    stream_token,
 )
 
 NAMES = {
@@ -139,10 +138,9 @@ def test_no_text_raises_and_what_is_parsed_reads_back_the_same(text: str):
     ],
 )
 def test_a_sorted_stream_is_named_by_its_exact_token(name: str, token: str, group: int | None):
-    assert stream_token(name) == token
     stream = sorted_stream(name)
     assert stream is not None
-    assert stream.group == group
+    assert (stream.token, stream.group) == (token, group)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +156,7 @@ def test_a_sorted_stream_is_named_by_its_exact_token(name: str, token: str, grou
 )
 def test_other_entries_are_no_sorted_stream(name: str):
     """A file without a dot among the sorted folders ended the page of the launcher this replaces."""
-    assert stream_token(name) is None
+    assert sorted_stream(name) is None
 
 
 def test_a_raw_stream_has_its_full_name_and_knows_whether_a_probe_recorded_it():

@@ -17,6 +17,7 @@ from core.manifest import read_csv
 from core.models import Asset, Probe, Recording, Role, Sorting, SortingStatus, Subject, Target
 from core.neuroglancer import read_state
 from core.platforms.local_library import LocalLibrary
+from core.probe_geometry import recorded_spans
 from core.sample import Sizes, write_sample
 from core.sample.plan import STITCHED, TEMPLATE
 from core.sample.registration import IMPORT_VERSION
@@ -26,7 +27,6 @@ from core.subjects.facts import (
     earlier_results,
     probe_facts,
     read_alignments,
-    recorded_spans,
     recording_facts,
     targets_of,
 )
@@ -61,7 +61,7 @@ def fact(facts: tuple[Fact, ...], name: str) -> Fact:
 
 
 def test_what_was_recorded_is_told_shank_by_shank():
-    spans = recorded_spans(PROBE)
+    spans = recorded_spans(PROBE, tip_um=0.0)
     assert [(span.shank, span.contacts, span.lowest_um, span.highest_um) for span in spans] == [
         (0, 3, 0.0, 705.0),
         (2, 3, 0.0, 705.0),

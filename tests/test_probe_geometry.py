@@ -15,7 +15,6 @@ from core.probe_geometry import (
     RecordedSpan,
     model_contacts,
     probe_model,
-    recorded_rows_um,
     recorded_spans,
 )
 from tests.fake_library import np_probe, settings_xml
@@ -41,7 +40,7 @@ def read(part_number: str, tables: dict[str, dict[str, str]], version: str = "0.
 
 def test_a_four_shank_probe_has_the_numbers_of_its_datasheet():
     assert probe_model("NP2014") == ProbeModel(
-        "NP2014", "Neuropixels 2.0 multishank probe with cap", 4, 250.0, 10_000.0, 206.0, 640, 15.0, 1280
+        "NP2014", "Neuropixels 2.0 multishank probe with cap", 4, 250.0, 206.0, 640, 15.0, 1280
     )
     assert probe_model("NP2014").span_um == 9_585.0
     one = probe_model("NP1000")
@@ -93,8 +92,6 @@ def test_positions_of_channels_say_where_on_each_shank_was_recorded():
     assert recorded_spans(probe) == (RecordedSpan(0, 2, 200.0, 215.0), RecordedSpan(2, 1, 9200.0, 9200.0))
     assert recorded_spans(probe, tip_um=206.0)[0].lowest_um == 206.0
     assert recorded_spans(probe)[0].length_um == 15.0
-    assert recorded_rows_um(probe, 0) == (200.0, 215.0)
-    assert recorded_rows_um(probe, 1) == ()
     assert GUI_TIP_UM == 200.0
 
 

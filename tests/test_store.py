@@ -32,7 +32,6 @@ from jobs import database
 from jobs.clock import utc_now
 from jobs.data_folder import file_system_of, refuse_shared_file_system
 from jobs.database import sqlite_note
-from jobs.notices import unseen_notices
 from jobs.records import JobRecord, JobState, Step
 from jobs.store import JobStore
 from jobs.text_disk import FOREIGN, TextDisk
@@ -193,9 +192,9 @@ def test_the_version_moves_with_every_change_of_a_job(store):
 def test_an_end_makes_a_notice(store):
     job_id = add(store)
     end(store, job_id, JobState.FAILED)
-    (notice,) = unseen_notices(store, 0)
+    (notice,) = store.notices(0)
     assert (notice.job_id, notice.state, notice.words, notice.to) == (job_id, "failed", "because", "ana")
-    assert unseen_notices(store, notice.number) == ()
+    assert store.notices(notice.number) == ()
     assert store.last_notice() == notice.number
 
 

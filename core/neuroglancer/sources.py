@@ -54,7 +54,6 @@ def read_image(layer: dict[str, object], name: str) -> ImageLayer:
         asset=assets[0] if assets else None,
         channel=channel[1] if channel else None,
         image_file=files[0] if files else None,
-        has_matrix=any(transform_of(source).get("matrix") is not None for source in sources_of(layer)),
     )
 
 

@@ -29,7 +29,7 @@ def make_reader(settings: Settings) -> AssetReader:
 
 
 def make_runner(settings: Settings) -> Runner:
-    """What makes the effects; for the worker alone. Opens no connection yet.
+    """What makes the effects: for the worker, and `recover`, which only looks. Opens no connection yet.
 
     Raises:
         SettingsError: nothing can be launched with these settings.

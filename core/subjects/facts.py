@@ -14,6 +14,7 @@ from core.atlas_frames import MIDLINE_ML_UM
 from core.errors import InputError, NotFoundError
 from core.loose_json import object_of, objects, text_of
 from core.models import Asset, Probe, Recording, Subject, Target
+from core.probe_geometry import RecordedSpan, recorded_spans
 from core.subjects.asset_files import read_object
 from core.subjects.lengths import read_block_lengths_s
 from core.subjects.reading import FileReader
@@ -31,26 +32,6 @@ class Fact:
     """"" when it is not known."""
     looked_for: str = ""
     """Where it was looked for, when it is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShankSpan:
-    """What was recorded on one shank."""
-
-    shank: int
-    """0-based physical shank."""
-    contacts: int
-    lowest_um: float
-    """Height of the lowest recorded contact above the probe's lowest row of electrodes."""
-    highest_um: float
-
-
-def recorded_spans(probe: Probe) -> tuple[ShankSpan, ...]:
-    """Contacts and heights recorded on each shank, first shank first; () when the contacts are not known."""
-    heights: dict[int, list[float]] = {}
-    for contact in probe.contacts:
-        heights.setdefault(contact.shank, []).append(contact.y_um)
-    return tuple(ShankSpan(shank, len(ys), min(ys), max(ys)) for shank, ys in sorted(heights.items()))
 
 
 def targets_of(recording: Recording, token: str) -> tuple[Target, ...]:
@@ -94,7 +75,7 @@ def probe_facts(recording: Recording, token: str) -> tuple[Fact, ...]:
         kind = " · ".join(dict.fromkeys(known))
         serial = probe.serial
         shanks = f"{', '.join(str(shank + 1) for shank in probe.shanks)} of {probe.shank_count}"
-        contacts = "; ".join(_span(span, probe) for span in recorded_spans(probe))
+        contacts = "; ".join(_span(span, probe) for span in recorded_spans(probe, tip_um=0.0))
     by_serial = "settings.xml: the probe has none" if probe is not None else settings
     by_channels = "settings.xml: no positions or numbers of electrodes" if probe is not None else settings
     targets = targets_of(recording, token)
@@ -138,7 +119,7 @@ def _looked_in_settings(recording: Recording, token: str) -> str:
     return f"settings.xml: no enabled probe has the stream {token}"
 
 
-def _span(span: ShankSpan, probe: Probe) -> str:
+def _span(span: RecordedSpan, probe: Probe) -> str:
     on = f"shank {span.shank + 1}: " if probe.shank_count > 1 else ""
     heights = f"{span.lowest_um:,.0f} to {span.highest_um:,.0f} um above the lowest row"
     return f"{on}{_count(span.contacts, 'contact')}, {heights}"

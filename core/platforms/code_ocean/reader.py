@@ -85,7 +85,7 @@ class CodeOceanReader:
     # --- assets ---------------------------------------------------------------------------------
 
     def find_subject_assets(self, subject: str) -> tuple[Asset, ...]:
-        """Every asset that may be of a mouse, by name: four requests, whatever the number of its sessions.
+        """Every asset that may be of a mouse, by name: four requests, and one more for each thousand results.
 
         Raises:
             PartlyFoundError: some of the searches failed; it holds what the others found.
