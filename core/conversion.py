@@ -6,14 +6,13 @@ names of its inputs unique, so that no two launches read each other's manifest o
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from core.checks.rows import is_safe_asset_name
 from core.errors import InputError, ManifestError
+from core.launch_digest import drawn_digest, launch_digest
 from core.launch_notes import COMMON_TAG, described
 from core.manifest import write_csv
 from core.manifest.rows import ManifestRow
@@ -135,13 +134,13 @@ def plan_conversion(
         assets=assets,
         digest=launch_digest(
             rows,
-            state_sha256=state.sha256,
+            drawn=drawn_digest(state, {row.histology_track_id for row in rows}),
             platform=platform,
             converter=converter,
             converter_version=converter_version,
             parameters=options,
             platform_id=subject.platform_id,
-            assets=assets,
+            assets=[asset.asset_id for asset in assets],
             frame=frame,
         ),
         attempt=attempt,
@@ -153,42 +152,6 @@ def plan_conversion(
         deadline_h=deadline_h,
         converter_label=converter_label,
     )
-
-
-def launch_digest(
-    rows: Sequence[ManifestRow],
-    *,
-    state_sha256: str,
-    platform: str,
-    converter: str,
-    converter_version: str,
-    parameters: Mapping[str, str],
-    platform_id: str = "",
-    assets: Sequence[NeededAsset] = (),
-    frame: ImageFrame | None = None,
-) -> str:
-    """What makes two launches the same: not who, when, notes, the order of rows, or the state's file name.
-
-    The same rows are another launch in another library, with other assets of the same names, or when the image's
-    geometry was corrected since.
-    """
-    cells = []
-    for row in rows:
-        values = asdict(row)
-        del values["probe_file"]  # the name of a file, not what is in it: that is the state's digest
-        cells.append(values)
-    document = {
-        "platform": [platform, platform_id],
-        "assets": sorted(asset.asset_id for asset in assets),
-        "frame": None if frame is None else [*frame.scale_level0_um_xyz, *frame.directions_xyz],
-        "converter": converter,
-        "converter_version": converter_version,
-        "parameters": dict(parameters),
-        "state": state_sha256,
-        "rows": sorted(cells, key=lambda values: json.dumps(values, sort_keys=True)),
-    }
-    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 # --- the requests of one launch -----------------------------------------------------------------

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.errors import ManifestError
-from core.manifest import mapping_from_rows
+from core.manifest import ManifestRow, mapping_from_rows, rows_from_mapping
 from core.manifest.reading import ManifestTable
-from core.models import Assignment
+from core.models import Assignment, Mapping
 from dashboard.state import Opened
 from dashboard.text import count
 
@@ -22,6 +22,8 @@ class Taken:
 
     assignments: tuple[Assignment, ...]
     words: str
+    warns: bool = False
+    """Something was removed, or not taken over."""
 
 
 def take_csv(table: ManifestTable, opened: Opened, before: Sequence[Assignment]) -> Taken:
@@ -46,12 +48,36 @@ def take_csv(table: ManifestTable, opened: Opened, before: Sequence[Assignment])
         merged.insert(at, row)
     same = sum((Counter(map(_said, rows)) & Counter(_said(row) for row in before if row.include)).values())
     kept_notes = sum(bool(row.note) for row in merged if row.include)
+    gone = [row.track for row in before if row.include and row.recording and not rows_of[row.track]]
     words = [
         f"{count(len(rows), 'row')} read: {same} as before, {len(rows) - same} changed or new",
+        *([f"{count(len(gone), 'mapped row')} not in the file and removed ({_some(gone)})"] if gone else []),
         *([f"{count(len(left_out), 'row')} left out as before"] if left_out else []),
         *([f"{count(kept_notes, 'note')} kept"] if kept_notes else []),
     ]
-    return Taken(tuple(merged), f"{'; '.join(words)}. Undo brings the old rows back.")
+    untaken = _untaken(table, merged, opened)
+    told = f" Not taken over, as it follows from the rest: {', '.join(untaken)}." if untaken else ""
+    return Taken(tuple(merged), f"{'; '.join(words)}.{told} Undo brings the old rows back.", bool(gone or untaken))
+
+
+_DERIVED = ("logical_probe", "registration_asset", "template_to_ccf_asset")
+
+
+def _untaken(table: ManifestTable, merged: Sequence[Assignment], opened: Opened) -> list[str]:
+    """Columns in which the file says something else than a manifest of these rows does."""
+    mapping = Mapping(opened.state.subject or "", tuple(row for row in merged if row.include))
+    own = {_row_key(row): row for row in rows_from_mapping(mapping, opened.subject, opened.state)}
+    pairs = [(row, own[_row_key(row)]) for row in table.rows if _row_key(row) in own]
+    differs = [name for name in _DERIVED if any(getattr(row, name) != getattr(ours, name) for row, ours in pairs)]
+    return [name for name in differs if any(getattr(row, name) for row, _ in pairs)]
+
+
+def _row_key(row: ManifestRow) -> tuple[object, ...]:
+    return row.histology_track_id, row.sorted_recording, row.ephys_collection, row.ephys_shank
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _refuse_foreign(table: ManifestTable, opened: Opened) -> None:
@@ -61,6 +87,8 @@ def _refuse_foreign(table: ManifestTable, opened: Opened) -> None:
             f"The CSV lacks {', '.join(missing)}. {_AS_IT_WAS}",
             cure="Download this mapping’s CSV to see the columns that a manifest has.",
         )
+    if not table.rows:
+        raise ManifestError(f"The CSV holds no rows. {_AS_IT_WAS}", cure="Choose a manifest with a row for each track.")
     mice, mouse = sorted({row.mouseid for row in table.rows if row.mouseid}), opened.state.subject
     others = [name for name in mice if name != mouse]
     if mouse and others:
@@ -69,7 +97,7 @@ def _refuse_foreign(table: ManifestTable, opened: Opened) -> None:
             cure="Open that mouse’s state first, or choose this mouse’s file.",
         )
     tracks = {layer.name for layer in opened.state.tracks}
-    if table.rows and not any(row.histology_track_id in tracks for row in table.rows):
+    if not any(row.histology_track_id in tracks for row in table.rows):
         raise ManifestError(
             f"None of the CSV’s tracks is in the open state. {_AS_IT_WAS}",
             cure="Open the state that its tracks were drawn in.",

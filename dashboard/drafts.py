@@ -130,8 +130,8 @@ def _state_name(sha256: str) -> str:
 
 
 def draft_name(opened: Opened) -> str:
-    """What a draft belongs to: the mouse and the state's digest."""
-    return f"{opened.state.subject or 'unknown'}@{opened.state.sha256[:16]}"
+    """What a draft belongs to: the mouse and what is drawn, however the state was given."""
+    return f"{opened.state.subject or 'unknown'}@{opened.drawn[:16]}"
 
 
 def read_rows(draft: dict[str, Any] | None, opened: Opened) -> tuple[Row, ...] | None:

@@ -15,7 +15,7 @@ from core.errors import TrackmapperError
 from core.platforms.choice import is_code_ocean
 from dashboard import text
 from dashboard.context import Context
-from dashboard.job_words import FOLLOW, monitored, tracks_line
+from dashboard.job_words import FOLLOW, monitored, number, tracks_line
 from dashboard.text import Markup, join, tag
 from dashboard.theme import CSS, STEPS
 from dashboard.turns import on_page
@@ -86,9 +86,11 @@ class JobActions:
         if job is None or self._job is None or job.id != self._job.id:
             self.run_id.value = ""
         self._job = job
-        if self.dialog.open:
-            self._say()  # the job goes on while the question stands
         can_cancel = job is not None and not job.has_ended and job.state is not JobState.CANCELLING
+        if self.dialog.open and not (can_cancel and job is not None and job.id == self._asked_to_cancel):
+            self.dialog.open = False  # the question was about another job, or one that has ended since
+        elif self.dialog.open:
+            self._say()  # the job goes on while the question stands
         can_retry = job is not None and job.state in RETRIABLE and job.superseded_by is None
         if self.retry_dialog.open and not (can_retry and job is not None and job.id == self._asked_of):
             self.retry_dialog.open = False
@@ -115,6 +117,7 @@ class JobActions:
     # --- cancelling --------------------------------------------------------------------------------
 
     def _make_dialog(self) -> None:
+        self._asked_to_cancel = ""
         self.question = text.pane(Markup(""), [CSS])
         keep = _button("Keep it running", lambda _: self.dialog.param.update(open=False))
         stop = _button("Cancel this job", self._cancel, color="error")
@@ -130,12 +133,16 @@ class JobActions:
     def ask(self) -> None:
         """Say what cancelling does, and ask."""
         self._say()
+        self._asked_to_cancel = self._job.id if self._job is not None else ""
         self.dialog.open = self._job is not None
 
     def _say(self) -> None:
         if self._job is not None:
             words = cancel_words(self._job, self._context)
-            text.show(self.question, tag("p", f"{tracks_line(self._job)} of mouse {self._job.subject}. {words}"))
+            text.show(
+                self.question,
+                tag("p", f"Job {number(self._job.id)}: {tracks_line(self._job)} of mouse {self._job.subject}. {words}"),
+            )
 
     async def _cancel(self, _event: Event) -> None:
         await on_page(lambda: self.dialog.param.update(open=False))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from urllib.parse import quote
 
+from core.models import Severity
 from dashboard.job_links import Links
 from dashboard.job_log import KeptLog
 from dashboard.job_words import (
@@ -22,6 +23,7 @@ from dashboard.job_words import (
     weaker_count,
 )
 from dashboard.text import Markup, copyable, join, moment, plain, preformatted, tag
+from dashboard.theme import SEVERITY_WORDS
 from jobs.records import AskedRow, JobRecord, JobState
 
 DETAIL_CSS = """
@@ -165,11 +167,10 @@ def _problems(job: JobRecord, seen: Seen) -> list[Markup]:
             for c in job.confirmed
         ]
         parts += [tag("h3", "Confirmed at launch"), tag("ul", *said)]
-    if job.problems:
-        parts += [
-            tag("h3", "Known at launch"),
-            tag("ul", *(tag("li", f"{p.severity} {p.rule}: {p.message}") for p in job.problems)),
-        ]
+    others = [p for p in job.problems if p.severity != Severity.CONFIRM or not job.confirmed]
+    if others:
+        lines = (f"{' '.join(SEVERITY_WORDS[Severity(p.severity)])} {p.rule}: {p.message}" for p in others)
+        parts += [tag("h3", "Known at launch"), tag("ul", *(tag("li", line) for line in lines))]
     return parts
 
 

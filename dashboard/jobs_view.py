@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
@@ -16,6 +15,7 @@ from core.errors import TrackmapperError
 from core.platforms.choice import is_code_ocean
 from dashboard import job_detail, text, url_state
 from dashboard.context import Context
+from dashboard.downloads import download_button
 from dashboard.job_actions import JobActions
 from dashboard.job_detail import Seen
 from dashboard.job_links import Links
@@ -96,10 +96,9 @@ class JobsView:
         self.head, self.body = text.pane(Markup(""), styles), text.pane(Markup(""), styles)
         self.empty = text.pane(Markup(""), [CSS])
         self.actions = JobActions(context, user, self._acted)
-        self.report = pmui.FileDownload(
-            callback=self._report, filename="mapping-report.html", label="Mapping report", size="small",
-            variant="outlined", margin=(8, 4), visible=False,
-        )  # fmt: skip
+        self.report = download_button(
+            "Mapping report", "mapping-report.html", self._report, margin=(8, 4), visible=False
+        )
         self.log_title = text.pane(Markup(""), styles, sizing_mode=None)
         self.log = text.pane(Markup(""), styles)
         self.refresh_log = _button("Refresh log", self._refresh_log)
@@ -208,19 +207,19 @@ class JobsView:
         text.show(self.log_title, job_detail.log_title(kept))
         text.show(self.log, job_detail.log(kept))
 
-    async def _report(self) -> io.BytesIO:
+    async def _report(self) -> bytes:
         """The chosen job's report; its file is named by the job."""
         job = self.job
         if job is None:
-            return io.BytesIO()
+            return b""
         name = f"job-{number(job.id)}-mapping-report.html"
         await on_page(lambda: self.report.param.update(filename=name))
         try:
-            return io.BytesIO(await asyncio.to_thread(self._context.store.kept_report, job))
+            return await asyncio.to_thread(self._context.store.kept_report, job)
         except TrackmapperError as error:
             trouble = str(error)
             await on_page(lambda: text.notify("error", trouble))
-            return io.BytesIO()
+            return b""
 
     # --- the log: asked for when a job is chosen, when its state changes, and on demand ---------------
 

@@ -62,6 +62,7 @@ class LaunchView:
         self._context, self._session, self._user, self._on_launched = context, session, user, on_launched
         self._lock = threading.Lock()
         self._confirms: list[tuple[str, pmui.Checkbox]] = []
+        self._asked: dict[str, tuple[str, ...]] = {}
         self._planned = False
         self.evidence: Callable[[], Evidence] = Evidence
         self.words = text.pane(Markup(""), [CSS])
@@ -94,7 +95,7 @@ class LaunchView:
             margin=0,
             sizing_mode="stretch_width",
         )
-        session.param.watch(lambda *_: self._news(), ["opened", "checked"])
+        session.param.watch(lambda *_: self._news(), ["opened", "checked", "contested"])
         self.refresh()
 
     @property
@@ -121,12 +122,14 @@ class LaunchView:
             why = tag("span", "The mouse is being read", cls="dim")
         elif errors:
             why = tag("span", f"✕ {text.count(len(errors), 'error')} left", cls="bad")
+        elif self._session.contested:
+            why = tag("span", "✕ changed in another window: choose above which mapping it is to be", cls="bad")
         elif not rows:
             why = tag("span", "No row is included", cls="dim")
         else:
             number = len(self._of(Severity.CONFIRM))
             why = tag("span", f"? {number} to confirm" if number else "✓ ready", cls="warn" if number else "good")
-        usable = bool(rows) and not errors and not refusal
+        usable = bool(rows) and not errors and not refusal and not self._session.contested
         text.show(
             self.words,
             tag("div", tag("h2", "Launch"), tag("span", amount, cls="num", title=self.form.trouble), why, cls="row"),
@@ -209,21 +212,26 @@ class LaunchView:
 
     def _list_confirms(self) -> None:
         """One box for each rule to confirm; one that says the same as before stays ticked."""
-        ticked = {box.label for _, box in self._confirms if box.value} if self.dialog.open else set()
-        self._confirms = []
+        ticked = {rule for rule, box in self._confirms if box.value} if self.dialog.open else set()
+        before, shown = self._asked, list[pn.viewable.Viewable]()
+        self._asked, self._confirms = {}, []
         for rule, problems in _by_rule(self._of(Severity.CONFIRM)).items():
-            places = ", ".join(dict.fromkeys(p.where.track for p in problems if p.where.track))
-            words = f"I confirm {rule}: {problems[0].message}" + (f" ({places})" if len(problems) > 1 else "")
-            label = text.label(words, 400)
-            box = pmui.Checkbox(label=label, value=label in ticked, sizing_mode="stretch_width")
+            told = self._asked[rule] = tuple(dict.fromkeys(_told(problem) for problem in problems))
+            words = told[0] if len(told) == 1 else f"all {len(told)} below"
+            stays = rule in ticked and before.get(rule) == told
+            label = text.label(f"I confirm {rule}: {words}", 400)
+            box = pmui.Checkbox(label=label, value=stays, sizing_mode="stretch_width")
             box.param.watch(lambda _: self._enable(), "value")
             self._confirms.append((rule, box))
-        self.checks[:] = [box for _, box in self._confirms]
+            shown.append(box)
+            if len(told) > 1:
+                shown.append(text.pane(tag("ul", *(tag("li", each) for each in told)), [CSS], margin=(0, 10, 8, 42)))
+        self.checks[:] = shown
         self.launch.label = f"Launch {text.count(len(self.rows), 'row')}"
 
     def _enable(self) -> None:
         ready = self.form.usable and self._planned and not self._of(Severity.ERROR)
-        self.launch.disabled = not ready or not all(box.value for _, box in self._confirms)
+        self.launch.disabled = self._session.contested or not ready or not all(box.value for _, box in self._confirms)
 
     async def _launch(self, _event: Event) -> None:
         if not self._lock.acquire(blocking=False):
@@ -298,6 +306,12 @@ class LaunchView:
             text.notify("info", f"This mapping is already job {number}; no second one was made.")
         else:
             text.notify("success", f"Job {number} is queued.")
+
+
+def _told(problem: Problem) -> str:
+    """What is to be confirmed, and of which track."""
+    track = problem.where.track
+    return f"{problem.message} ({track})" if track and track not in problem.message else problem.message
 
 
 def _by_rule(problems: tuple[Problem, ...]) -> dict[str, list[Problem]]:

@@ -6,7 +6,7 @@ import base64
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from core.atlas_frames import AffineAtlas
 from core.brain_images import BrainImage, BrainProjections
@@ -79,7 +79,7 @@ def mapping_report(
     draft = tag("p", "Draft: nothing was launched with this mapping.", cls="draft")
     facts = [
         ("State", f"{state.stem}, sha256 {state.sha256}"),
-        ("Mapped by", f"{origin.user}, {origin.made.isoformat(timespec='seconds')}"),
+        ("Mapped by", f"{origin.user}, {origin.made.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"),
         ("Image", f"image space, RAS; assumed: {opened.frame.assumed}" if opened.frame.assumed else "image space, RAS"),
         ("Trackmapper", origin.version),
         *([("Launched", origin.launched)] if origin.launched else []),

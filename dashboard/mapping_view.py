@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -19,6 +18,7 @@ from dashboard import edits, text
 from dashboard.assignment_table import AssignmentTable
 from dashboard.cards_view import CardsView, ReadFacts
 from dashboard.csv_upload import Taken, take_csv
+from dashboard.downloads import download_button
 from dashboard.evidence import Evidence
 from dashboard.mapping_report import Origin, mapping_report
 from dashboard.plots_view import PLOTS_HEIGHT, PlotsView, ReadBrain
@@ -130,13 +130,8 @@ class MappingView:
         self.drop = button("Remove row", lambda _: session.remove(session.row))
         self.add_track = pmui.Select(label="Add a row for", options={"–": ""}, size="small", width=170, margin=(0, 3))
         self.add_track.param.watch(self._add, "value")
-        self.download = pmui.FileDownload(
-            callback=self._csv, filename="manifest.csv", label="CSV", size="small", variant="outlined", margin=(4, 3)
-        )
-        self.report = pmui.FileDownload(
-            callback=self._report, filename="mapping-report.html", label="Report", size="small", variant="outlined",
-            margin=(4, 3),
-        )  # fmt: skip
+        self.download = download_button("CSV", "manifest.csv", self._csv, margin=(4, 3))
+        self.report = download_button("Report", "mapping-report.html", self._report, margin=(4, 3))
         self.upload = pmui.FileInput(
             label="Upload CSV",
             uploaded_label="Upload CSV",
@@ -184,10 +179,11 @@ class MappingView:
             self.add_track.param.update(options=options, value="")
         selected = session.find(session.row)
         proposal = session.suggestion(session.track)
+        proposed = edits.take(selected, proposal) if selected and proposal and proposal.assignment else None
         certain = edits.accept_certain(session.rows, {s.track: s for s in opened.suggestions}) != session.rows
         states = {
             self.accept: certain,
-            self.use: bool(selected and proposal and proposal.assignment),
+            self.use: proposed is not None and proposed != selected,
             self.undo: bool(session.undoable),
             self.redo: bool(session.redoable),
             self.copy: bool(selected),
@@ -213,24 +209,23 @@ class MappingView:
         """What has been read for the pictures until now."""
         return Evidence(self.plots.brain, self._session.tissue, self.unrolled.units.known)
 
-    def _csv(self) -> io.BytesIO:
+    async def _csv(self) -> bytes:
         session = self._session
         if session.opened is None:
-            return io.BytesIO()
-        return io.BytesIO(write_csv(rows_from_mapping(session.mapping, session.opened.subject, session.opened.state)))
+            return b""
+        return write_csv(rows_from_mapping(session.mapping, session.opened.subject, session.opened.state))
 
-    async def _report(self) -> io.BytesIO:
+    async def _report(self) -> bytes:
         session = self._session
         if session.opened is None:
-            return io.BytesIO()
+            return b""
         origin = Origin(self._user, datetime.now(UTC), own_version())
-        made = await asyncio.to_thread(
+        return await asyncio.to_thread(
             mapping_report, session.opened, session.rows, session.checked, origin, self.evidence()
         )
-        return io.BytesIO(made)
 
     async def _uploaded(self, event: Event) -> None:
-        if not event.new or self._session.opened is None:
+        if event.new is None or self._session.opened is None:
             return
         opened = self._session.opened
         try:
@@ -246,7 +241,7 @@ class MappingView:
 
     def _take(self, taken: Taken, problems: Sequence[Problem]) -> None:
         self._session.replace_all(taken.assignments, "upload of a CSV")
-        text.notify("success", taken.words)
+        text.notify("warning" if taken.warns else "success", taken.words, 20 if taken.warns else 8)
         for problem in problems[:5]:
             if problem.severity is not Severity.INFO:
                 text.notify("warning", f"{problem.rule} {problem.message} {problem.cure}")

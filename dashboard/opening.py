@@ -11,6 +11,7 @@ from core.checks import Thresholds, check_mapping, planned_ways
 from core.checks.earlier import Converted
 from core.errors import InputError, NotFoundError, PlatformError, RefusedError, StateError
 from core.geometry import assumed_frame
+from core.launch_digest import drawn_digest
 from core.manifest import rows_from_mapping
 from core.models import Assignment, ImageFrame, Mapping, State, Subject
 from core.neuroglancer import interpret_paste, read_state, viewer_of
@@ -37,6 +38,8 @@ class Given:
     data: bytes = b""
     stem: str = "state"
     saved: str = ""
+    is_file: bool = False
+    """`data` is a file's, also when it is empty."""
 
 
 def open_state(
@@ -63,11 +66,12 @@ def open_state(
     colors = track_colors(state)
 
     def arrived(subject: Subject | None) -> None:
-        show(Opened(state, subject, drawn_frame(state, subject), (), colors, whole=False, viewer=viewer))
+        show(Opened(state, subject, drawn_frame(state, subject), (), colors, whole=False, viewer=viewer, drawn=drawn))
 
+    drawn = drawn_digest(state)
     arrived(None)
     subject, note = _subject_of(context, state, progress, arrived)
-    return replace(_opened(context, state, subject, note, progress), viewer=viewer)
+    return replace(_opened(context, state, subject, note, progress), viewer=viewer, drawn=drawn)
 
 
 def gather_anew(context: Context, opened: Opened, progress: Callable[[str], None]) -> Opened:
@@ -81,7 +85,9 @@ def gather_anew(context: Context, opened: Opened, progress: Callable[[str], None
         return opened
     progress(f"Looking for assets of mouse {state.subject}")
     subject = context.mice.get(state.subject, anew=True, progress=progress, partial=lambda _: None)
-    return replace(_opened(context, state, subject, _note_of(context, subject), progress), viewer=opened.viewer)
+    return replace(
+        _opened(context, state, subject, _note_of(context, subject), progress), viewer=opened.viewer, drawn=opened.drawn
+    )
 
 
 def _opened(
@@ -114,7 +120,7 @@ def _bytes_of(context: Context, given: Given) -> tuple[bytes, str]:
             return context.reader.read_state(given.saved), PurePosixPath(given.saved).stem
         except (NotFoundError, RefusedError) as error:
             raise NotFoundError("there is no such saved state", where=given.saved, cure=_CHOOSE_STATE) from error
-    if given.data:
+    if given.data or given.is_file:
         if len(given.data) > UPLOAD_LIMIT:
             raise StateError("The file is larger than 16 MiB.", cure="Save the state without its archived layers.")
         return given.data, given.stem

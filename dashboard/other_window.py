@@ -52,6 +52,7 @@ class OtherWindow:
         elif self._shown is not None and self._session.saved == "draft not kept":
             self._session.saved = "draft kept"
         self._shown = found
+        self._session.contested = found is not None
         self.view.visible = found is not None
 
     def take_theirs(self) -> None:

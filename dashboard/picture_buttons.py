@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import panel.ui as pmui
 
+from dashboard.downloads import download_button
 from dashboard.saved_pictures import Kind
 
 
@@ -20,18 +21,5 @@ def picture_buttons(
         picture: Makes the file.
         margin: Of each button.
     """
-
-    def button(kind: Kind) -> pmui.FileDownload:
-        async def file() -> io.BytesIO:
-            return io.BytesIO(await picture(kind))
-
-        return pmui.FileDownload(
-            callback=file,
-            filename=f"{stem}.{kind}",
-            label=kind.upper(),
-            size="small",
-            variant="outlined",
-            margin=margin,
-        )
-
-    return [button("png"), button("svg")]
+    kinds: tuple[Kind, ...] = ("png", "svg")
+    return [download_button(kind.upper(), f"{stem}.{kind}", partial(picture, kind), margin=margin) for kind in kinds]

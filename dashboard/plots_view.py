@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import CancelledError
+from functools import partial
 
 import panel as pn
 import panel.ui as pmui
@@ -151,7 +152,8 @@ class PlotsView:
         drawn = await asyncio.to_thread(scene, opened.state, opened.frame, opened.colors)
         track, way = self._session.track, self._planned_way
         planned = {} if way is None else {track: way}
-        return await asyncio.to_thread(draw_views, drawn, heading(opened), kind, brain=self.brain, planned=planned)
+        shown = {"brain": self.brain, "brightness": self.brightness.value / 100.0, "planned": planned, "marked": track}
+        return await asyncio.to_thread(partial(draw_views, drawn, heading(opened), kind, **shown))
 
     @property
     def brain(self) -> BrainProjections | None:

@@ -36,8 +36,8 @@ class ProblemsView:
             disabled=True,
             selectable=False,
             titles={"sign": "Kind", "rule": "Rule", "track": "Track", "message": "What", "cure": "Cure"},
-            widths={"sign": 100, "rule": 60, "track": 130, "message": 560},
-            formatters={"sign": SIGNED, "message": TITLED, "cure": TITLED},
+            widths={"sign": 100, "rule": 60, "track": 175, "message": 540},
+            formatters={"sign": SIGNED, "track": TITLED, "message": TITLED, "cure": TITLED},
             configuration=DENSE | {"placeholder": "No problems"},
         )
         # its line is kept free, so that nothing moves under the next press

@@ -19,7 +19,7 @@ from core.models import Points
 from dashboard.state import Opened
 from dashboard.text import plain
 from dashboard.theme import GREY, PLANNED
-from dashboard.track_lines import AXES, VIEWS, Scene
+from dashboard.track_lines import AXES, VIEWS, Scene, TrackLine
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,7 +47,9 @@ def draw_views(
     kind: Kind,
     *,
     brain: BrainProjections | None = None,
+    brightness: float = 1.0,
     planned: Mapping[str, Points] | None = None,
+    marked: str = "",
 ) -> bytes:
     """The three projections at one scale, with the tracks' names.
 
@@ -56,7 +58,9 @@ def draw_views(
         title: First line of the picture.
         kind: Format of the file.
         brain: Behind the tracks.
+        brightness: Of the brain; 1 as it is.
         planned: By track, (2, 3) um from where to where it would go as planned.
+        marked: Track that is drawn wide, with its first point a circle and its last a triangle, as on the page.
 
     Returns:
         The same bytes for the same input.
@@ -72,7 +76,8 @@ def draw_views(
     pictures = (brain.coronal, brain.sagittal, brain.horizontal) if brain else (None, None, None)
     corners = ((_MARGIN_IN, upper), (right, upper), (_MARGIN_IN, lower))
     for view, corner, picture in zip(VIEWS, corners, pictures, strict=True):
-        axes = _draw_view(figure, drawn, view, corner, scale, picture)
+        axes = _draw_view(figure, drawn, view, corner, scale, picture, _PALEST / max(brightness, 0.01))
+        _mark(axes, drawn.line(marked), view)
         for way_um in (planned or {}).values():
             axes.plot(*way_um[:, view[1:]].T / 1000.0, color=PLANNED, linewidth=1.2, linestyle="--")
     _text(figure, _MARGIN_IN, _HEIGHT_IN - 0.35, title, size=11, weight="bold")
@@ -91,6 +96,7 @@ def _draw_view(
     corner_in: tuple[float, float],
     scale: float,
     picture: Projection | None,
+    darkest: float,
 ) -> Axes:
     name, across, up = view
     (left, bottom), (end, top) = drawn.limits_mm[:, [across, up]]
@@ -105,7 +111,7 @@ def _draw_view(
     if picture is not None:
         extent = tuple(edge / 1000.0 for edge in picture.extent_um)
         axes.imshow(
-            picture.pixels, cmap="Greys", vmin=0, vmax=_PALEST, origin="lower", extent=extent, aspect="auto", zorder=0
+            picture.pixels, cmap="Greys", vmin=0, vmax=darkest, origin="lower", extent=extent, aspect="auto", zorder=0
         )
         axes.set(xlim=(left, end), ylim=(bottom, top))
     if drawn.box_image_ras_mm is not None:
@@ -114,6 +120,14 @@ def _draw_view(
     for line in drawn.lines:
         axes.plot(*line.points_image_ras_mm[:, [across, up]].T, color=line.color, linewidth=1.6)
     return axes
+
+
+def _mark(axes: Axes, line: TrackLine | None, view: tuple[str, int, int]) -> None:
+    if line is not None and len(line.points_image_ras_mm):
+        across, up = line.points_image_ras_mm[:, view[1:]].T
+        axes.plot(across, up, color=line.color, linewidth=4.5, alpha=0.75)
+        for at, marker in ((0, "o"), (-1, "v")):
+            axes.plot(across[at], up[at], marker, color=line.color, markersize=6, markeredgecolor=GREY)
 
 
 def _name_tracks(figure: Figure, drawn: Scene, left_in: float, top_in: float) -> None:

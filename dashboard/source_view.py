@@ -49,6 +49,8 @@ class SourceView:
         self._turn = 0
         self._open_saved = ""
         """Path of the saved state that is open; "" when none is."""
+        self._shown_from: Given | None = None
+        """What the state that is shown was given as."""
         self.paste = pmui.TextInput(
             label="Neuroglancer link or state",
             placeholder="Paste a link (…#!{…}, …#!s3://…) or the state’s JSON",
@@ -65,7 +67,7 @@ class SourceView:
             size="small",
             variant="outlined",
             margin=(11, 5, 5, 5),
-            max_file_size=UPLOAD_LIMIT,
+            max_file_size=3 * UPLOAD_LIMIT,  # what is too large is told in our words, not by a sign on the button
             width=150,
         )
         self.saved = pmui.Select(label="Saved states", options={NO_CHOICE: ""}, disabled=True, size="small", width=260)
@@ -108,13 +110,18 @@ class SourceView:
         is_listed = self._open_saved in self.saved.options.values()
         self.saved.value = self._open_saved if is_listed else ""
 
-    async def open(self, given: Given) -> None:
-        """Open what was given, showing it as it comes; a later call wins over this one."""
+    async def open(self, given: Given, *, goes_on: TrackmapperError | None = None) -> None:
+        """Open what was given, showing it as it comes; a later call wins over this one.
+
+        Args:
+            given: The state.
+            goes_on: Why another one was refused while the mouse of this one, which is shown, was still being read.
+        """
         self._turn += 1
-        turn, restored = self._turn, False
+        turn, restored = self._turn, goes_on is not None
         words, known = ["Reading the state"], list[Opened]()
         before = self._session.phase if self._session.opened is None else "open"
-        await on_page(lambda: self._session.param.update(phase="working", progress=words[-1], refusal=None))
+        await on_page(lambda: self._session.param.update(phase="working", progress=words[-1], refusal=goes_on))
         task = asyncio.create_task(self._context.ask(open_state, self._context, given, words.append, known.append))
         shown: Opened | None = None
         while not task.done():
@@ -124,14 +131,20 @@ class SourceView:
             await self._say(words[-1])
             if known and known[-1] is not shown and not task.done():
                 shown = known[-1]
+                self._shown_from = given
                 restored = await self._show(shown, renew=restored, turn=turn)
         try:
             opened = task.result()
         except TrackmapperError as error:
             ended = {"phase": "open" if before == "open" or shown else "refused", "refusal": error, "progress": ""}
             await on_page(lambda: (self._session.param.update(**ended), self._show_choice()))
+            held: Opened | None = self._session.opened
+            if turn == self._turn and held is not None and not held.whole and self._shown_from and goes_on is None:
+                await self.open(self._shown_from, goes_on=error)  # what was being read for it ended with this call
             return
         await self._show(opened, renew=restored, turn=turn)
+        if turn == self._turn and goes_on is not None:
+            await on_page(lambda: self._session.param.update(refusal=goes_on))
         if turn == self._turn:
             self._open_saved = given.saved
             await on_page(lambda: (self._opened_from(given), self._show_choice()))
@@ -184,8 +197,11 @@ class SourceView:
         await self._pasted(None)
 
     async def _uploaded(self, event: Event) -> None:
-        if event.new:
-            await self.open(Given(data=bytes(event.new), stem=PurePosixPath(str(self.upload.filename)).stem))
+        if event.new is None:
+            return
+        data, stem = bytes(event.new), PurePosixPath(str(self.upload.filename)).stem
+        await on_page(self.upload.clear)  # else the same file, given once more, is no news
+        await self.open(Given(data=data, stem=stem, is_file=True))
 
     async def _chosen(self, event: Event) -> None:
         if event.new and event.new != self._open_saved:

@@ -42,6 +42,12 @@ class Opened:
     """Why there is none: one sentence; "" also where nothing could be registered."""
     tissue: Tissue | None = None
     """Where its image shows tissue, once that has been read."""
+    drawn: str = ""
+    """Digest of what is drawn, as `drawn_digest` tells it; the state's own where nothing else is given."""
+
+    def __post_init__(self) -> None:
+        if not self.drawn:
+            object.__setattr__(self, "drawn", self.state.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class Session(param.Parameterized):
     undoable = param.String(doc="What one press of undo takes back, or none.")
     redoable = param.String()
     tissue = param.ClassSelector(class_=Tissue, default=None, doc="Where the image shows tissue, once that is read.")
+    contested = param.Boolean(doc="Another window changed the mapping, and a person has not chosen yet.")
     saved = param.String(doc="When the draft was last kept, in words.")
 
     def __init__(self, check: Check) -> None:

@@ -10,14 +10,17 @@ _LOOK_BACK = 1_000
 
 
 def converted_before(store: JobStore, subject: str) -> tuple[Converted, ...]:
-    """Every recording of the mouse that a job has delivered, in whole or in part; the last job first.
+    """Every recording of the mouse that a job has delivered, in whole or in part, or is converting; the last job first.
 
-    Jobs that another one superseded, and those put away, do not count.
+    Jobs that another one superseded, those put away, and those that are being cancelled do not count.
     """
+    under_way = (job for job in reversed(store.active()) if job.subject == subject and job.cancel is None)
     ends = (JobState.SUCCEEDED, JobState.INCOMPLETE)
     jobs = store.newest(_LOOK_BACK, states=ends, subject=subject, archived=False)
-    return tuple(found for job in jobs if job.superseded_by is None for found in _converted(job))
+    counted = (*under_way, *(job for job in jobs if job.superseded_by is None))
+    return tuple(found for job in counted for found in _converted(job))
 
 
 def _converted(job: JobRecord) -> tuple[Converted, ...]:
-    return converted_by(str(int(job.id)), ((row.recording, row.track, row.stream, row.shank) for row in job.rows))
+    rows = ((row.recording, row.track, row.stream, row.shank) for row in job.rows)
+    return converted_by(str(int(job.id)), rows, goes_on=not job.has_ended)

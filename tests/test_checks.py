@@ -465,14 +465,18 @@ def test_another_mapping_of_a_converted_recording_must_be_confirmed_and_the_same
     swapped = [replace(w.rows[0], histology_track_id="t1"), *w.rows[1:]]
     other_day = [replace(row, sorted_recording=b.SORT2) for row in swapped]
     for rows, jobs in (
-        (w.rows, []),
-        (w.rows[::-1], []),
-        (swapped, ["job-7"]),
-        (w.rows[:3], ["job-7"]),
+        (w.rows, [("job-7", "warning")]),
+        (w.rows[::-1], [("job-7", "warning")]),
+        (swapped, [("job-7", "confirm")]),
+        (w.rows[:3], [("job-7", "confirm")]),
         (other_day, []),
     ):
-        found = check_mapping(w.rows, state=state, subject=w.subject, converted=converted_by("job-7", cells(rows)))
-        assert [each.measured for each in found if each.rule == "R8"] == jobs
+        for goes_on in (False, True):
+            converted = converted_by("job-7", cells(rows), goes_on=goes_on)
+            found = check_mapping(w.rows, state=state, subject=w.subject, converted=converted)
+            told = [each for each in found if each.rule == "R8"]
+            assert [(each.measured, each.severity) for each in told] == jobs
+            assert all(("is converting" in each.message) is goes_on for each in told)
     found = check_table(
         read_csv(write_csv(w.rows)), state=state, subject=w.subject, converted=converted_by("job-7", cells(swapped))
     )

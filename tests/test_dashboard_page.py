@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
+import re
 import socket
 import threading
 import weakref
@@ -24,8 +26,10 @@ from test_session_state import choose, opened, session
 
 from core.checks.earlier import Converted
 from core.errors import InputError, ManifestError, NotFoundError, StateError, UnavailableError
+from core.launch_digest import drawn_digest
 from core.manifest import read_csv, rows_from_mapping, write_csv
 from core.models import LayerKind
+from core.neuroglancer import read_state
 from core.platforms.base import Health, HealthKind
 from core.platforms.local import LocalLibrary
 from core.sample import Sizes, write_sample
@@ -42,6 +46,7 @@ from dashboard.opening import Given
 from dashboard.state import Session
 from dashboard.track_detail import detail
 from jobs import exposure
+from jobs.earlier import converted_before
 from jobs.launches import open_launch
 from jobs.records import JobState
 from jobs.store import JobStore
@@ -201,6 +206,41 @@ def test_a_state_that_cannot_be_read_leaves_what_was_open(shared):
     assert isinstance(view.refusal, StateError)
     assert view.opened is not None
     assert "Not opened" in source_view.source_line(view)
+
+
+def test_a_paste_that_is_refused_while_a_mouse_is_read_lets_that_one_be_read_to_its_end(shared):
+    gates = [threading.Event() for _ in range(3)]
+    shared.mice = Mice(shared.reader, gather=gathers_in_steps(gates))
+    view = Session(opening.check_rows)
+    source = source_view.SourceView(shared, view, lambda _: None, lambda _: None)
+
+    async def watch() -> None:
+        first = asyncio.create_task(source.open(Given(data=b.make_state("one", "two").data, stem="s")))
+        while view.opened is None:
+            await asyncio.sleep(0.01)
+        second = asyncio.create_task(source.open(Given(paste="{broken")))
+        while view.refusal is None:
+            await asyncio.sleep(0.01)
+        assert not view.opened.whole
+        for gate in gates:
+            gate.set()
+        await asyncio.gather(first, second)
+
+    asyncio.run(watch())
+    assert view.opened.whole
+    assert view.phase == "open"
+    assert isinstance(view.refusal, StateError), "and it is still said what was refused"
+    assert "Not opened" in source_view.source_line(view)
+
+
+@pytest.mark.parametrize(("data", "words"), [(b"", "empty|JSON"), (b" " * (opening.UPLOAD_LIMIT + 1), "16 MiB")])
+def test_a_file_that_is_empty_or_too_large_is_refused_in_words(shared, data, words):
+    view = Session(opening.check_rows)
+    source = source_view.SourceView(shared, view, lambda _: None, lambda _: None)
+    source.upload.filename = "state.json"
+    asyncio.run(source._uploaded(SimpleNamespace(new=data)))
+    assert re.search(words, str(view.refusal))
+    assert source.upload.value is None, "the same file can be given again"
 
 
 def gathers_in_steps(gates: list[threading.Event]):
@@ -411,7 +451,7 @@ def test_the_whole_map_follows_one_selection_and_its_csv_comes_back(shared):
     assert "track sel" in str(made.cards.pane.object)
     assert "2 of 4" in str(made.cards.pane.object)
     view.edit(view.rows[1].id, "include", False)
-    csv = made._csv().read()
+    csv = asyncio.run(made._csv())
     asyncio.run(made._uploaded(SimpleNamespace(new=csv)))
     assert [row.assignment.include for row in view.rows] == [True, False], "what a manifest cannot hold is kept"
     assert (view.rows[0].assignment.stream, view.rows[0].assignment.shank) == ("ProbeB", 1)
@@ -462,6 +502,34 @@ def test_a_csv_that_is_not_of_this_mapping_changes_nothing(shared, fault):
     if fault != "not a csv":
         with pytest.raises(ManifestError, match="The mapping is as it was"):
             take_csv(read_csv(spoiled[fault]), view.opened, [row.assignment for row in before])
+
+
+def test_a_csv_without_some_rows_says_what_it_removes_and_one_without_any_is_refused():
+    view, csv = mapped_csv("one", "two", "three")
+    choose(view, view.rows[2].id, recording="2024-11-07 10:00", stream="ProbeB", shank="3 of 4")
+    before = [row.assignment for row in view.rows]
+    taken = take_csv(read_csv(csv), view.opened, before)
+    assert [row.track for row in taken.assignments if row.recording] == ["one"]
+    one_gone = "1 mapped row not in the file and removed (three)"
+    whole = write_csv(rows_from_mapping(view.mapping, view.opened.subject, view.opened.state)).splitlines(keepends=True)
+    for lines, words in ((whole[:2], one_gone), (whole, "2 as before")):
+        taken = take_csv(read_csv(b"".join(lines)), view.opened, before)
+        assert words in taken.words
+        assert taken.warns is (words == one_gone)
+    with pytest.raises(ManifestError, match="holds no rows"):
+        take_csv(read_csv(whole[0]), view.opened, before)
+
+
+def test_what_a_csv_cannot_decide_is_told_to_be_left():
+    view, csv = mapped_csv("one", "two")
+    lines = csv.decode().splitlines()
+    at = lines[0].split(",").index("logical_probe")
+    cells = lines[1].split(",")
+    cells[at] = "ProbeZZ"
+    before = [row.assignment for row in view.rows]
+    taken = take_csv(read_csv("\n".join([lines[0], ",".join(cells)]).encode()), view.opened, before)
+    assert "Not taken over, as it follows from the rest: logical_probe." in taken.words
+    assert (list(taken.assignments), taken.warns) == (before, True)
 
 
 def test_layers_that_are_no_tracks_are_not_offered():
@@ -555,6 +623,66 @@ def test_an_open_dialog_shows_what_would_run_now_and_asks_anew_what_is_news(shar
     confirm_all(launch)
     asyncio.run(launch._launch(None))
     assert [row.stream for row in shared.store.get(launched[0]).rows] == ["ProbeB"]
+
+
+def test_the_same_state_given_in_another_way_is_the_same_launch(shared):
+    view, launch, launched = mapped(shared)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    asyncio.run(launch._open(None))
+    confirm_all(launch)
+    asyncio.run(launch._launch(None))
+    document = json.loads(view.opened.state.data) | {"layout": "4panel", "crossSectionScale": 2.5}
+    again = read_state(json.dumps(document, indent=3).encode(), stem="pasted")
+    assert again.sha256 != view.opened.state.sha256
+    view.open(replace(view.opened, state=again), view.rows)
+    view.remember(converted_before(shared.store, b.MOUSE))
+    assert ["is converting" in p.message for p in view.checked.problems if p.rule == "R8"] == [True]
+    asyncio.run(launch._open(None))
+    confirm_all(launch)
+    asyncio.run(launch._launch(None))
+    assert launched == [launched[0]] * 2
+    assert len(shared.store.newest(10)) == 1
+
+
+def test_a_point_that_was_moved_is_another_launch():
+    state = opened("one", "two").state
+    moved = replace(state, layers=(replace(state.layers[0], points=state.layers[0].points + 1.0), *state.layers[1:]))
+    assert drawn_digest(moved, {"two"}) == drawn_digest(state, {"two"})
+    assert drawn_digest(moved, {"one"}) != drawn_digest(state, {"one"})
+    assert drawn_digest(moved) != drawn_digest(state)
+
+
+def test_all_that_is_confirmed_with_one_tick_is_shown(shared):
+    view, launch, _ = mapped(shared)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    earlier = tuple(Converted(b.DAY1, job, frozenset({(f"other {job}", "ProbeA", None)})) for job in ("7", "8"))
+    asyncio.run(launch._open(None))
+    view.remember(earlier[:1])
+    (box,) = [box for rule, box in launch._confirms if rule == "R8"]
+    assert "Job 7" in box.label
+    box.value = True
+    view.remember(earlier)
+    (box,) = [box for rule, box in launch._confirms if rule == "R8"]
+    assert not box.value, "what is confirmed is another"
+    shown = " ".join(str(part.object) for part in launch.checks if hasattr(part, "object"))
+    assert "Job 7" in shown
+    assert "Job 8" in shown
+
+
+def test_nothing_is_launched_while_another_windows_mapping_waits_for_a_choice(shared):
+    view, launch, launched = mapped(shared)
+    choose(view, view.rows[0].id, recording="2024-11-07 10:00", stream="ProbeA")
+    asyncio.run(launch._open(None))
+    confirm_all(launch)
+    view.contested = True
+    assert launch.open_button.disabled
+    assert "another window" in str(launch.words.object)
+    asyncio.run(launch._launch(None))
+    assert launched == []
+    view.contested = False
+    confirm_all(launch)
+    asyncio.run(launch._launch(None))
+    assert len(launched) == 1
 
 
 def test_a_mapping_that_has_succeeded_is_launched_again_only_when_asked_to(shared):

@@ -235,6 +235,22 @@ def test_cancel_asks_first_then_is_kept_with_the_name(shared):
     assert any(event.by == "ana" for event in record.events)
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_the_question_before_a_cancellation_is_about_one_job_and_closes_with_it(shared, ends):
+    first, second = add(shared, "1"), add(shared, "2")
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(first))
+    view.actions.ask()
+    assert "Job 1:" in str(view.actions.question.object)
+    if ends:
+        record = shared.store.get(first)
+        shared.store.put(record.changed(state=JobState.FAILED, step=Step.DONE, ended=record.created))
+        asyncio.run(view.tick())
+    else:
+        asyncio.run(view.choose(second))
+    assert not view.actions.dialog.open
+
+
 def test_a_new_run_is_asked_about_with_its_cost_and_counting_again_is_not(shared):
     ids = RemoteIds(run=RUN, result=RESULT)
     job_id = add(shared, "1", state=JobState.INCOMPLETE, step=Step.DONE, ids=ids, coverage=coverage(1))
@@ -413,7 +429,7 @@ def test_a_kept_report_is_downloaded_and_where_there_is_none_none_is_offered(sha
     view = JobsView(shared, "ana", lambda: None)
     asyncio.run(view.choose(job_id))
     assert view.report.visible
-    assert asyncio.run(view._report()).getvalue() == data
+    assert asyncio.run(view._report()) == data
     assert view.report.filename == f"job-{int(job_id)}-mapping-report.html"
     asyncio.run(view.choose(add(shared, "another")))
     assert not view.report.visible

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.checks.index import CheckIndex
 from core.manifest.rows import ManifestRow
-from core.models import Problem
+from core.models import Problem, Severity
 from core.rules import problem
 
 
@@ -19,27 +19,42 @@ class Converted:
     job: str
     rows: frozenset[tuple[str, str, int | None]]
     """(track, stream, 0-based shank within the stream)."""
+    goes_on: bool = False
+    """The job is still under way."""
 
 
-def converted_by(job: str, rows: Iterable[tuple[str, str, str, int | None]]) -> tuple[Converted, ...]:
+def converted_by(
+    job: str, rows: Iterable[tuple[str, str, str, int | None]], *, goes_on: bool = False
+) -> tuple[Converted, ...]:
     """The recordings that a job converted; `rows` are (recording, track, stream, 0-based shank within the stream)."""
     by_recording: dict[str, set[tuple[str, str, int | None]]] = {}
     for recording, track, stream, shank in rows:
         by_recording.setdefault(recording, set()).add((track, stream, shank))
-    return tuple(Converted(recording, job, frozenset(keys)) for recording, keys in by_recording.items())
+    return tuple(Converted(recording, job, frozenset(keys), goes_on) for recording, keys in by_recording.items())
 
 
 def check_earlier(index: CheckIndex, converted: Sequence[Converted]) -> Iterator[Problem]:
-    """A recording of the rows that was converted before with other rows than now, once per earlier job."""
+    """A recording of the rows that was converted before, once per job: to be confirmed where its rows were others."""
     for earlier in converted:
         numbers = index.by_recording.get(earlier.recording, ())
         differ = earlier.rows ^ {_key(index.rows[number]) for number in numbers}
-        if numbers and differ:
+        verb = "is converting" if earlier.goes_on else "converted"
+        if numbers and not differ:
+            yield problem(
+                "R8",
+                f"Job {earlier.job} {verb} {earlier.recording} with these very rows.",
+                severity=Severity.WARNING,
+                cure="Launch it only if a second result is wanted.",
+                measured=earlier.job,
+                row=numbers[0],
+                recording=earlier.recording,
+            )
+        elif numbers:
             tracks = sorted({track for track, _, _ in differ})
             more = f" and {len(tracks) - 3} more" if len(tracks) > 3 else ""
             yield problem(
                 "R8",
-                f"Job {earlier.job} converted {earlier.recording} with another mapping; "
+                f"Job {earlier.job} {verb} {earlier.recording} with another mapping; "
                 f"different are {', '.join(tracks[:3])}{more}.",
                 measured=earlier.job,
                 row=numbers[0],

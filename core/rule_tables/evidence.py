@@ -225,7 +225,7 @@ EVIDENCE = (
         "R8",
         "This recording has been converted before",
         C,
-        "Two results for one recording invite the wrong one to be used.",
+        "Two results for one recording invite the wrong one to be used. A warning where the rows are the same.",
         "Confirm that this mapping is to replace the earlier one.",
     ),
     # --- A: assets -----------------------------------------------------------------------------
