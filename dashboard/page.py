@@ -22,6 +22,7 @@ from dashboard.going_back import GoingBack
 from dashboard.header import BANNER_CSS, HEADER_CSS, Shown, banner, status
 from dashboard.help_view import help_page
 from dashboard.jobs_view import JobsView
+from dashboard.keyboard import OpenByKey
 from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
 from dashboard.news import News
@@ -141,6 +142,7 @@ class Dashboard:
                     *self._views.values(),
                     Copier(width=0, height=0, margin=0),
                     GoingBack(width=0, height=0, margin=0),
+                    OpenByKey(width=0, height=0, margin=0),
                     sizing_mode="stretch_width",
                     margin=(6, 12),
                 )

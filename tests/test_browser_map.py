@@ -209,6 +209,22 @@ def test_the_same_file_is_downloaded_and_uploaded_as_often_as_it_is_asked_for(se
     page.close()
 
 
+def test_a_saved_state_is_opened_by_keyboard(server, browser_here):
+    page = visit(browser_here, server.url).page
+    box = page.get_by_role("combobox", name="Saved states")
+    expect(box).not_to_be_disabled()
+    box.focus()
+    page.keyboard.press("Enter")
+    entries = page.get_by_role("menuitem")
+    expect(entries.first).to_be_visible()
+    names = [entry.inner_text() for entry in entries.all()]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    cell(page, "track", 0).wait_for()
+    assert box.inner_text() in names
+    page.close()
+
+
 def test_a_paste_that_is_too_large_says_so(server, browser_here):
     page = visit(browser_here, server.url).page
     page.get_by_label("Neuroglancer link or state").fill("x" * (PASTE_LIMIT + 100))
