@@ -71,7 +71,7 @@ class JobActions:
         self._make_dialog()
         self._make_retry_dialog()
         self.view = pn.Column(
-            pn.FlexBox(self.cancel, self.recount, self.retry, self._waits, align_items="center"),
+            pn.FlexBox(self.cancel, self.recount, self.retry, self._waits, align_items="center", margin=(0, 6)),
             self._decisions,
             self._warning,
             self.dialog,

@@ -48,7 +48,7 @@ class MemoryStore:
         """A job's record; as the turn that keeps checkups, one of its rows."""
         return self.rows.get(job_id) if "/" in job_id else self.records[job_id]
 
-    def put(self, record: JobRecord, blobs: Collection[bytes] = ()) -> JobRecord:
+    def put(self, record: JobRecord, blobs: Collection[bytes] = (), quotas: object = None) -> JobRecord:
         self.spoil("before")
         before = self.records[record.id]
         if before.rev != record.rev:

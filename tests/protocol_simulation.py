@@ -165,7 +165,7 @@ class World:
         """As the queue's."""
         return self.record
 
-    def put(self, record: JobRecord) -> JobRecord:
+    def put(self, record: JobRecord, quotas: object = None) -> JobRecord:
         """As the queue's."""
         before = self.record
         if before.rev != record.rev:

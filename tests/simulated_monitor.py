@@ -76,7 +76,7 @@ class MonitoredWorld(World):
         """A record; as a turn, a row."""
         return self.rows.get(key) if "/" in key else self.record
 
-    def put(self, record: JobRecord) -> JobRecord:
+    def put(self, record: JobRecord, quotas: object = None) -> JobRecord:
         """With the looks that the record makes necessary, as the queue does."""
         before = self.record
         written = World.put(self, record)
