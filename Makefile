@@ -33,14 +33,15 @@ lint: setup-test ## style, types, directions of import
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# The campaigns mostly wait, so everything else has its turn meanwhile; browsers come last and wait much, too.
+# The campaigns mostly wait, so everything else has its turn meanwhile, three at a time on two cores, as these wait,
+# too; browsers come last and wait much.
 # What the tests have counted, the controls that must fail included, closes the run, seeds and all.
 test: lint ## every gate and every test, the browser's too
 	TRACKMAPPER_TEST_CHROMIUM=$$(.ci/find-chromium) && export TRACKMAPPER_TEST_CHROMIUM && mkdir -p .build && \
 	  export TRACKMAPPER_TEST_COUNTS=.build/counts.log && : >.build/counts.log && \
 	  { $(BIN)/pytest -m slow -k code_ocean >.build/far.log 2>&1 & far=$$!; \
 	    $(BIN)/pytest -m slow -k "not code_ocean" >.build/near.log 2>&1 & near=$$!; \
-	    $(BIN)/pytest -n 2 --dist worksteal -m "not browser and not slow"; most=$$?; \
+	    $(BIN)/pytest -n 3 --dist worksteal -m "not browser and not slow"; most=$$?; \
 	    $(BIN)/pytest -n 3 --dist loadfile -m "browser and not slow" --durations=8; browsers=$$?; \
 	    wait $$near; kills=$$?; wait $$far; kills=$$((kills | $$?)); \
 	    cat .build/near.log .build/far.log; echo "what was counted in all of it:"; cat .build/counts.log; \

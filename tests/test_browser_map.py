@@ -193,6 +193,7 @@ def test_the_same_file_is_downloaded_and_uploaded_as_often_as_it_is_asked_for(se
     for opened in (DAY1, ALL, DAY1):
         if opened == ALL:
             open_saved(page, ALL)
+            expect(page.get_by_text("15 layers, 13 tracks")).to_be_visible()
         else:
             page.locator("input[type=file][accept='.json']").set_input_files(state)
             expect(page.get_by_text("5 layers, 5 tracks")).to_be_visible()
@@ -283,6 +284,7 @@ def test_a_hover_in_one_view_is_a_hover_in_all_four(server, browser_here):
     page = visit(browser_here, server.url).page
     open_saved(page, DAY1)
     page.locator(".js-plotly-plot").wait_for()
+    page.wait_for_function(f"() => {SOLID}._fullLayout._size.l === 0")  # drawn anew with its margins
     track = "20250312_ProbeA"
     x, y = place_of(page, track)
     page.mouse.move(x - 2, y - 30)
