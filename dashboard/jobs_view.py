@@ -62,10 +62,11 @@ class JobsView:
         )
         address = url_state.read()
         show = address.get("show", "all")
+        self._shown = show if show in FILTERS else "all"
         self.chosen = address.get("job", "").zfill(12) if address.get("job") else ""
         self.show = pmui.RadioButtonGroup(
             options={words: key for key, (words, _) in FILTERS.items()},
-            value=show if show in FILTERS else "all",
+            value=self._shown,
             label="",
             sx={"& .MuiToggleButton-root": {"whiteSpace": "nowrap"}},
             width=480,
@@ -123,7 +124,7 @@ class JobsView:
     @property
     def wanted(self) -> Wanted:
         """The filters as they stand."""
-        return Wanted(self.show.value, self.subject.value.strip(), self.who.value.strip())
+        return Wanted(self._shown, self.subject.value.strip(), self.who.value.strip())
 
     # --- showing -----------------------------------------------------------------------------------
 
@@ -136,9 +137,10 @@ class JobsView:
         else:
             await on_page(self._draw)
 
-    async def load(self) -> None:
-        """Read the page of jobs that is wanted, and the chosen job; its log follows."""
+    async def load(self) -> bool:
+        """Read the page of jobs that is wanted, and the chosen job; its log follows. False: it was not read."""
         self._loads += 1
+        is_read = False
         mine, wanted = self._loads, self.wanted
         before = self._before[-1] if self._before else None
         store = self._context.store
@@ -154,12 +156,14 @@ class JobsView:
             await on_page(lambda: text.notify("error", trouble))
         else:
             if mine != self._loads:
-                return  # what was read is older than a filter that was set meanwhile; the newer reading draws
+                return False  # what was read is older than a filter that was set meanwhile; the newer reading draws
             self._jobs, self._counts, self._off_page, self._paused_by = jobs, counts, off_page, paused_by
+            is_read = True
         await on_page(self._draw)
         job = self.job
         if job is not None and log_key(job) not in self._logs:
             await self._read_log(job)
+        return is_read
 
     @property
     def job(self) -> JobRecord | None:
@@ -264,13 +268,17 @@ class JobsView:
             await self.choose(chosen[0])
 
     async def _filtered(self, _event: Event) -> None:
+        if self.show.value not in FILTERS:  # the browser loses it when the words of the buttons change while it draws
+            await on_page(lambda: self.show.param.update(value=self._shown))
+            return
+        self._shown = self.show.value
         self._before.clear()
         wanted = self.wanted
         show = wanted.show if wanted.show != "all" else ""
         await on_page(lambda: url_state.write(show=show, subject=wanted.subject, who=wanted.who))
-        await self.load()
-        if self.chosen and all(job.id != self.chosen for job in self._jobs):
-            await self.choose("")  # the filters hide it
+        hidden = self.chosen
+        if await self.load() and hidden == self.chosen != "" and all(job.id != hidden for job in self._jobs):
+            await self.choose("")
 
     async def _turn_pause(self, _event: Event) -> None:
         """Hold back all that makes something, for every job, or go on: what the label said when it was pressed."""

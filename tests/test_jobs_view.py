@@ -235,6 +235,21 @@ def test_cancel_asks_first_then_is_kept_with_the_name(shared):
     assert any(event.by == "ana" for event in record.events)
 
 
+def test_a_filter_that_the_browser_loses_is_kept_and_a_job_that_it_hides_is_let_go(shared):
+    failed, running = add(shared, "1", state=JobState.FAILED), add(shared, "2")
+    view = JobsView(shared, "ana", lambda: None)
+    asyncio.run(view.choose(failed))
+    view.show.value = "failed"
+    asyncio.run(view._filtered(None))
+    assert view.chosen == failed
+    view.show.value = None
+    asyncio.run(view._filtered(None))
+    assert (view.show.value, view.wanted.show, view.chosen) == ("failed", "failed", failed)
+    view.show.value = "active"
+    asyncio.run(view._filtered(None))
+    assert ([job.id for job in view._jobs], view.chosen, view.job) == ([running], "", None)
+
+
 @pytest.mark.parametrize("ends", [False, True])
 def test_the_question_before_a_cancellation_is_about_one_job_and_closes_with_it(shared, ends):
     first, second = add(shared, "1"), add(shared, "2")
