@@ -11,9 +11,11 @@ from core.manifest import ManifestRow, mapping_from_rows, rows_from_mapping
 from core.manifest.reading import ManifestTable
 from core.models import Assignment, Mapping
 from dashboard.state import Opened
-from dashboard.text import count
+from dashboard.text import count, some
 
 _AS_IT_WAS = "The mapping is as it was"
+_DERIVED = ("logical_probe", "registration_asset", "template_to_ccf_asset")
+"""Columns that follow from the rest of a mapping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +53,13 @@ def take_csv(table: ManifestTable, opened: Opened, before: Sequence[Assignment])
     gone = [row.track for row in before if row.include and row.recording and not rows_of[row.track]]
     words = [
         f"{count(len(rows), 'row')} read: {same} as before, {len(rows) - same} changed or new",
-        *([f"{count(len(gone), 'mapped row')} not in the file and removed ({_some(gone)})"] if gone else []),
+        *([f"{count(len(gone), 'mapped row')} not in the file and removed ({some(gone, 3)})"] if gone else []),
         *([f"{count(len(left_out), 'row')} left out as before"] if left_out else []),
         *([f"{count(kept_notes, 'note')} kept"] if kept_notes else []),
     ]
     untaken = _untaken(table, merged, opened)
     told = f" Not taken over, as it follows from the rest: {', '.join(untaken)}." if untaken else ""
     return Taken(tuple(merged), f"{'; '.join(words)}.{told} Undo brings the old rows back.", bool(gone or untaken))
-
-
-_DERIVED = ("logical_probe", "registration_asset", "template_to_ccf_asset")
 
 
 def _untaken(table: ManifestTable, merged: Sequence[Assignment], opened: Opened) -> list[str]:
@@ -74,10 +73,6 @@ def _untaken(table: ManifestTable, merged: Sequence[Assignment], opened: Opened)
 
 def _row_key(row: ManifestRow) -> tuple[object, ...]:
     return row.histology_track_id, row.sorted_recording, row.ephys_collection, row.ephys_shank
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _refuse_foreign(table: ManifestTable, opened: Opened) -> None:

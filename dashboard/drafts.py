@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from core.launch_digest import drawn_digest
 from core.models import Assignment
 from dashboard.edits import Row
 from dashboard.opening import Given
@@ -54,13 +55,15 @@ class Drafts:
 
     def __init__(self, store: JobStore, user: str) -> None:
         self._store, self._user = store, user
+        self._names: dict[str, str] = {}
+        """By digest of a state's bytes, the name of its draft: what is drawn is digested once, not every second."""
         self._known: dict[str, _Known] = {}
         self.elsewhere: Elsewhere | None = None
         """What another window wrote of the mapping that is open here, until a person chooses."""
 
     def restore(self, opened: Opened) -> tuple[Row, ...] | None:
         """The rows of this state's draft, or None. Rows of a foreign form or of tracks that are gone are left out."""
-        name = draft_name(opened)
+        name = self._name(opened)
         draft = self._store.get_draft(self._user, name)
         known = self._known[name] = _Known(draft, read_rows(draft, opened))
         self.elsewhere = None
@@ -74,7 +77,7 @@ class Drafts:
         opened, rows = held.opened, held.rows
         if opened is None or not opened.whole:
             return False
-        name = draft_name(opened)
+        name = self._name(opened)
         known = self._known.get(name, _Known(None, None))
         standing = self._store.get_draft(self._user, name)
         if standing is not None and standing != known.draft:
@@ -100,8 +103,14 @@ class Drafts:
     def settle(self, opened: Opened) -> None:
         """A person has chosen between this window's mapping and `elsewhere`: the one shown here is kept from now on."""
         if self.elsewhere is not None:
-            self._known[draft_name(opened)] = _Known(self.elsewhere.draft, self.elsewhere.rows)
+            self._known[self._name(opened)] = _Known(self.elsewhere.draft, self.elsewhere.rows)
             self.elsewhere = None
+
+    def _name(self, opened: Opened) -> str:
+        sha256 = opened.state.sha256
+        if sha256 not in self._names:
+            self._names[sha256] = draft_name(opened)
+        return self._names[sha256]
 
     def keep_state(self, opened: Opened) -> None:
         """Keep the bytes of a pasted or uploaded state, so that a reload opens it again. The last few are kept."""
@@ -110,8 +119,8 @@ class Drafts:
         self._store.set_draft(self._user, _state_name(sha256), data)
         while True:  # another window may keep one at the same time
             known = self._store.get_draft(self._user, _LAST_STATES)
-            names = [*(name for name in (known or {}).get("names", []) if name != _state_name(sha256))]
-            names.append(_state_name(sha256))
+            earlier = (name for name in (known or {}).get("names", []) if name != _state_name(sha256))
+            names = [*earlier, _state_name(sha256)]
             if self._store.replace_draft(self._user, _LAST_STATES, known, {"names": names[-STATES_KEPT:]}):
                 break
         for name in names[:-STATES_KEPT]:
@@ -131,7 +140,7 @@ def _state_name(sha256: str) -> str:
 
 def draft_name(opened: Opened) -> str:
     """What a draft belongs to: the mouse and what is drawn, however the state was given."""
-    return f"{opened.state.subject or 'unknown'}@{opened.drawn[:16]}"
+    return f"{opened.state.subject or 'unknown'}@{drawn_digest(opened.state)[:16]}"
 
 
 def read_rows(draft: dict[str, Any] | None, opened: Opened) -> tuple[Row, ...] | None:

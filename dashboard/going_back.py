@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 from panel.custom import JSComponent
+
+from dashboard.url_state import WITHIN
 
 
 class GoingBack(JSComponent):
@@ -12,8 +16,9 @@ class GoingBack(JSComponent):
     at and what a list is narrowed to are no steps: Back leads to the page and the state before.
     """
 
-    _esm = """
-const NO_STEPS = ['job', 'show', 'subject', 'who']
+    _esm = (
+        f"const NO_STEPS = {json.dumps(WITHIN)}"
+        + """
 function step(href) {
   const url = new URL(href, window.location.href)
   NO_STEPS.forEach((key) => url.searchParams.delete(key))
@@ -33,3 +38,4 @@ export function render() {
   return holder
 }
 """
+    )

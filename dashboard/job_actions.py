@@ -52,6 +52,8 @@ class JobActions:
     def __init__(self, context: Context, user: str, done: Callable[[str], Awaitable[None]]) -> None:
         self._context, self._user, self._done = context, user, done
         self._job: JobRecord | None = None
+        self._asked_of = ""
+        """Job that an open question is about."""
         self.cancel = _button("Cancel job", lambda _: self.ask(), color="error")
         self.retry = _button("Retry", self._ask_retry)
         self.recount = _button("Count again", self._recount)
@@ -87,13 +89,13 @@ class JobActions:
             self.run_id.value = ""
         self._job = job
         can_cancel = job is not None and not job.has_ended and job.state is not JobState.CANCELLING
-        if self.dialog.open and not (can_cancel and job is not None and job.id == self._asked_to_cancel):
-            self.dialog.open = False  # the question was about another job, or one that has ended since
-        elif self.dialog.open:
-            self._say()  # the job goes on while the question stands
         can_retry = job is not None and job.state in RETRIABLE and job.superseded_by is None
-        if self.retry_dialog.open and not (can_retry and job is not None and job.id == self._asked_of):
-            self.retry_dialog.open = False
+        is_asked = job is not None and job.id == self._asked_of
+        for dialog, holds in ((self.dialog, can_cancel), (self.retry_dialog, can_retry)):
+            if dialog.open and not (holds and is_asked):
+                dialog.open = False  # it was about another job, or about what cannot be done any more
+        if self.dialog.open:
+            self._say()  # the job goes on while the question stands
         label = FOLLOW if job is not None and second_tries.follows_run(job) else "Retry"
         if self.retry.label != label:
             self.retry.label = label
@@ -117,7 +119,6 @@ class JobActions:
     # --- cancelling --------------------------------------------------------------------------------
 
     def _make_dialog(self) -> None:
-        self._asked_to_cancel = ""
         self.question = text.pane(Markup(""), [CSS])
         keep = _button("Keep it running", lambda _: self.dialog.param.update(open=False))
         stop = _button("Cancel this job", self._cancel, color="error")
@@ -133,7 +134,7 @@ class JobActions:
     def ask(self) -> None:
         """Say what cancelling does, and ask."""
         self._say()
-        self._asked_to_cancel = self._job.id if self._job is not None else ""
+        self._asked_of = self._job.id if self._job is not None else ""
         self.dialog.open = self._job is not None
 
     def _say(self) -> None:
@@ -151,7 +152,6 @@ class JobActions:
     # --- trying again ------------------------------------------------------------------------------
 
     def _make_retry_dialog(self) -> None:
-        self._asked_of = ""
         self.retry_question = text.pane(Markup(""), [CSS])
         back = _button("Back", lambda _: self.retry_dialog.param.update(open=False))
         self.run_again = _button("Run again", self._retry)

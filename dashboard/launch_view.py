@@ -212,15 +212,14 @@ class LaunchView:
 
     def _list_confirms(self) -> None:
         """One box for each rule to confirm; one that says the same as before stays ticked."""
-        ticked = {rule for rule, box in self._confirms if box.value} if self.dialog.open else set()
-        before, shown = self._asked, list[pn.viewable.Viewable]()
+        ticked = {(rule, self._asked[rule]) for rule, box in self._confirms if box.value and self.dialog.open}
+        shown: list[pn.viewable.Viewable] = []
         self._asked, self._confirms = {}, []
         for rule, problems in _by_rule(self._of(Severity.CONFIRM)).items():
             told = self._asked[rule] = tuple(dict.fromkeys(_told(problem) for problem in problems))
             words = told[0] if len(told) == 1 else f"all {len(told)} below"
-            stays = rule in ticked and before.get(rule) == told
             label = text.label(f"I confirm {rule}: {words}", 400)
-            box = pmui.Checkbox(label=label, value=stays, sizing_mode="stretch_width")
+            box = pmui.Checkbox(label=label, value=(rule, told) in ticked, sizing_mode="stretch_width")
             box.param.watch(lambda _: self._enable(), "value")
             self._confirms.append((rule, box))
             shown.append(box)

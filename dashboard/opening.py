@@ -11,7 +11,6 @@ from core.checks import Thresholds, check_mapping, planned_ways
 from core.checks.earlier import Converted
 from core.errors import InputError, NotFoundError, PlatformError, RefusedError, StateError
 from core.geometry import assumed_frame
-from core.launch_digest import drawn_digest
 from core.manifest import rows_from_mapping
 from core.models import Assignment, ImageFrame, Mapping, State, Subject
 from core.neuroglancer import interpret_paste, read_state, viewer_of
@@ -66,12 +65,11 @@ def open_state(
     colors = track_colors(state)
 
     def arrived(subject: Subject | None) -> None:
-        show(Opened(state, subject, drawn_frame(state, subject), (), colors, whole=False, viewer=viewer, drawn=drawn))
+        show(Opened(state, subject, drawn_frame(state, subject), (), colors, whole=False, viewer=viewer))
 
-    drawn = drawn_digest(state)
     arrived(None)
     subject, note = _subject_of(context, state, progress, arrived)
-    return replace(_opened(context, state, subject, note, progress), viewer=viewer, drawn=drawn)
+    return replace(_opened(context, state, subject, note, progress), viewer=viewer)
 
 
 def gather_anew(context: Context, opened: Opened, progress: Callable[[str], None]) -> Opened:
@@ -85,9 +83,7 @@ def gather_anew(context: Context, opened: Opened, progress: Callable[[str], None
         return opened
     progress(f"Looking for assets of mouse {state.subject}")
     subject = context.mice.get(state.subject, anew=True, progress=progress, partial=lambda _: None)
-    return replace(
-        _opened(context, state, subject, _note_of(context, subject), progress), viewer=opened.viewer, drawn=opened.drawn
-    )
+    return replace(_opened(context, state, subject, _note_of(context, subject), progress), viewer=opened.viewer)
 
 
 def _opened(

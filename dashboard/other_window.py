@@ -19,8 +19,6 @@ from dashboard.theme import CSS
 from dashboard.turns import next_turn
 from jobs.clock import utc_now
 
-_NAMED = 4
-
 
 class OtherWindow:
     """A banner with the choice between two windows' mappings; hidden while there is none.
@@ -33,7 +31,6 @@ class OtherWindow:
 
     def __init__(self, session: Session, drafts: Drafts, zone: Callable[[], tzinfo | None]) -> None:
         self._session, self._drafts, self._zone = session, drafts, zone
-        self._shown: Elsewhere | None = None
         self.words = text.pane(Markup(""), [CSS, BANNER_CSS], margin=0)
         self.take = pmui.Button(label="Show that mapping", size="small", variant="contained", margin=(4, 5))
         self.keep = pmui.Button(label="Keep this one", size="small", variant="outlined", margin=(4, 5))
@@ -49,9 +46,8 @@ class OtherWindow:
         if found is not None:
             self._session.saved = "draft not kept"
             text.show(self.words, said(found, self._session.rows, utc_now(), self._zone()))
-        elif self._shown is not None and self._session.saved == "draft not kept":
+        elif self._session.saved == "draft not kept":
             self._session.saved = "draft kept"
-        self._shown = found
         self._session.contested = found is not None
         self.view.visible = found is not None
 
@@ -73,8 +69,7 @@ class OtherWindow:
 def said(found: Elsewhere, rows: Iterable[Row], now: datetime, zone: tzinfo | None) -> Markup:
     """When it was changed, and which tracks are mapped in another way there."""
     names = differing(found.rows, rows)
-    named = ", ".join(text.label(name) for name in names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    tracks = f"{text.count(len(names), 'track')} mapped in another way there: {named}. " if names else ""
+    tracks = f"{text.count(len(names), 'track')} mapped in another way there: {text.some(names)}. " if names else ""
     when = f" ({text.moment(found.saved, now, zone)})" if found.saved else ""
     return tag(
         "div",

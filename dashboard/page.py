@@ -140,9 +140,7 @@ class Dashboard:
                 pn.Column(
                     self._banner,
                     *self._views.values(),
-                    Copier(width=0, height=0, margin=0),
-                    GoingBack(width=0, height=0, margin=0),
-                    OpenByKey(width=0, height=0, margin=0),
+                    *(unseen(width=0, height=0, margin=0) for unseen in (Copier, GoingBack, OpenByKey)),
                     sizing_mode="stretch_width",
                     margin=(6, 12),
                 )

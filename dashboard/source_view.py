@@ -143,11 +143,11 @@ class SourceView:
                 await self.open(self._shown_from, goes_on=error)  # what was being read for it ended with this call
             return
         await self._show(opened, renew=restored, turn=turn)
-        if turn == self._turn and goes_on is not None:
-            await on_page(lambda: self._session.param.update(refusal=goes_on))
         if turn == self._turn:
             self._open_saved = given.saved
             await on_page(lambda: (self._opened_from(given), self._show_choice()))
+            if goes_on is not None:
+                await on_page(lambda: self._session.param.update(refusal=goes_on))
 
     async def _say(self, words: str) -> None:
         if words != self._session.progress:

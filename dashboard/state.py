@@ -42,12 +42,6 @@ class Opened:
     """Why there is none: one sentence; "" also where nothing could be registered."""
     tissue: Tissue | None = None
     """Where its image shows tissue, once that has been read."""
-    drawn: str = ""
-    """Digest of what is drawn, as `drawn_digest` tells it; the state's own where nothing else is given."""
-
-    def __post_init__(self) -> None:
-        if not self.drawn:
-            object.__setattr__(self, "drawn", self.state.sha256)
 
 
 @dataclass(frozen=True, slots=True)

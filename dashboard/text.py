@@ -13,7 +13,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Literal
 from urllib.parse import urlsplit
@@ -82,6 +82,11 @@ def label(value: object, limit: int = 120) -> str:
     Characters with a meaning in HTML become look-alikes, so a label is for reading: keep the value beside it.
     """
     return plain(value, limit).translate(_LOOKALIKES)
+
+
+def some(names: Sequence[object], most: int = 4) -> str:
+    """The first of these names: `a, b, c, …`."""
+    return ", ".join(map(label, names[:most])) + (", …" if len(names) > most else "")
 
 
 def escape(value: object, limit: int = 4000) -> Markup:

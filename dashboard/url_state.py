@@ -6,7 +6,9 @@ from urllib.parse import parse_qsl, urlencode
 
 import panel as pn
 
-KEYS = ("theme", "page", "state", "draft", "show", "subject", "who", "job")
+WITHIN = ("show", "subject", "who", "job")
+"""Keys that only narrow what a page shows: no step that Back goes through."""
+KEYS = ("theme", "page", "state", "draft", *WITHIN)
 LIMIT = 300
 
 

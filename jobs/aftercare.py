@@ -10,12 +10,12 @@ from core.subjects.gather import CONVERTED_NAME
 from jobs.calls import misplaced, run_key
 from jobs.checkups import Checkup
 from jobs.coverage_rows import RowKey, delivered_rows, undelivered_rows
-from jobs.doubts import TURNED_UP, can_go_on, given_up_runs, status_words, turned_up
+from jobs.doubts import TURNED_UP, given_up_runs, made_followable, status_words, turned_up
 from jobs.job_states import JobState, Phase, Step
 from jobs.protocol import TWINS
 from jobs.records import JobRecord, Moment
 from jobs.store import JobStore
-from jobs.watched import remote_of
+from jobs.watched import first_new, remote_of
 
 _FAILURES = (JobState.FAILED, JobState.INCOMPLETE, JobState.REFUSED)
 _WITH_RESULTS = (JobState.SUCCEEDED, JobState.INCOMPLETE)
@@ -116,7 +116,7 @@ def _look_for_result(store: JobStore, runner: Runner, record: JobRecord, now: Mo
     told = " ".join(event.detail for event in record.events if event.what == TURNED_UP)
     if news := [asset_id for asset_id in found if asset_id not in record.surplus and asset_id not in told]:
         words = f"result asset: {', '.join(news)}, kept by the monitor and not counted"
-        after = can_go_on(record).told(now.at, TURNED_UP, words)
+        after = made_followable(record).told(now.at, TURNED_UP, words)
         if after.step is not Step.WATCH:  # else it is no surplus: the job may go on, and count it
             after = after.changed(surplus=(*record.surplus, *news))
         store.put(after)
@@ -129,7 +129,7 @@ def _look_for_given_up(store: JobStore, runner: Runner, record: JobRecord, now: 
         after, words = turned_up(record, run, status)
         if not words:
             continue
-        after = can_go_on(after).told(now.at, TURNED_UP, words)
+        after = made_followable(after).told(now.at, TURNED_UP, words)
         if record.cancel is not None and status.state.goes_on:
             runner.stop_run(run)
             after = after.told(now.at, "stopped", run)
@@ -154,25 +154,25 @@ def _told(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[st
 
 def _first_run(store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment) -> JobRecord:
     """The first run of a failed job that names none is its own: a person may let the job go on from it."""
-    first = next((run for run in found if run not in record.surplus), "")
+    first = first_new(record, found)
     if record.state is not JobState.FAILED or record.ids.run is not None or not first:
         return record
     status = runner.run_status(first)
     after = record.changed(ids=record.ids.model_copy(update={"run": first}), started=record.started or now.at)
     if record.route != MONITORED:
         after = after.changed(remote=remote_of(status))
-    return store.put(can_go_on(after).told(now.at, TURNED_UP, f"run: {first}, {status_words(status)}"))
+    return store.put(made_followable(after).told(now.at, TURNED_UP, f"run: {first}, {status_words(status)}"))
 
 
 def _first_conversion(
     store: JobStore, runner: Runner, record: JobRecord, found: Iterable[str], now: Moment
 ) -> JobRecord:
     """The first conversion of a job that knew of none is its own, and no twin; that of a cancelled job is stopped."""
-    first = next((run for run in found if run not in record.surplus), "")
+    first = first_new(record, found)
     if record.remote.child or not first:
         return record
     status = runner.run_status(first)
-    after = can_go_on(record.changed(remote=remote_of(status, first)))
+    after = made_followable(record.changed(remote=remote_of(status, first)))
     after = after.told(now.at, TURNED_UP, f"run: {first}, {status_words(status)}")
     if record.cancel is not None and status.state.goes_on:
         runner.stop_run(first)

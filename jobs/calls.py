@@ -43,6 +43,7 @@ from jobs.call_answers import (
 from jobs.launches import Launch
 from jobs.protocol import Kind
 from jobs.records import CountedCoverage, CountedRow, JobRecord, Step
+from jobs.watched import first_new
 
 _log = logging.getLogger(__name__)
 _LOGS = frozenset({"output"})
@@ -216,7 +217,7 @@ def _watch(record: JobRecord, runner: Runner) -> Answer:
         return Looked(monitor_or_run, *_name(record, runner))
     # Asked for after the monitor: what one that has ended could still start is then in this list, or on its way.
     children = runner.find_children(run_key(record))
-    child = known or next((child for child in children if child not in record.surplus), "")
+    child = known or first_new(record, children)
     if not child:
         return Followed(monitor_or_run, children, None, *_name(record, runner))
     return Followed(monitor_or_run, children, runner.run_status(child), *_name(record, runner, child))

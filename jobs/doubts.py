@@ -73,7 +73,7 @@ def turned_up(record: JobRecord, run: str, status: RunStatus) -> tuple[JobRecord
     return record, "" if was_told and record.state is not JobState.CANCELLED else words
 
 
-def can_go_on(record: JobRecord) -> JobRecord:
+def made_followable(record: JobRecord) -> JobRecord:
     """The job of which something turned up: one that failed may go on from the run that it names, if a person says so.
 
     Tried again it follows that run, and starts none.

@@ -7,6 +7,7 @@ from jobs.records import JobRecord, JobState
 from jobs.store import JobStore
 
 _LOOK_BACK = 1_000
+_COUNT = frozenset(JobState) - {JobState.FAILED, JobState.CANCELLED, JobState.REFUSED}
 
 
 def converted_before(store: JobStore, subject: str) -> tuple[Converted, ...]:
@@ -14,10 +15,8 @@ def converted_before(store: JobStore, subject: str) -> tuple[Converted, ...]:
 
     Jobs that another one superseded, those put away, and those that are being cancelled do not count.
     """
-    under_way = (job for job in reversed(store.active()) if job.subject == subject and job.cancel is None)
-    ends = (JobState.SUCCEEDED, JobState.INCOMPLETE)
-    jobs = store.newest(_LOOK_BACK, states=ends, subject=subject, archived=False)
-    counted = (*under_way, *(job for job in jobs if job.superseded_by is None))
+    jobs = store.newest(_LOOK_BACK, states=_COUNT, subject=subject, archived=False)
+    counted = (job for job in jobs if job.superseded_by is None and (job.has_ended or job.cancel is None))
     return tuple(found for job in counted for found in _converted(job))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import AwareDatetime, ValidationError
 
 from jobs.checkups import tells_of, tells_of_twins
@@ -13,9 +11,6 @@ from jobs.history import ROW_IS_OURS
 from jobs.protocol import OVERDUE, TWINS
 from jobs.record_rows import BadRows
 from jobs.records import ID_DIGITS, Frozen, JobRecord, JobState
-
-if TYPE_CHECKING:
-    pass
 
 
 class Notice(Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from core.platforms.base import RunState, RunStatus, SettlePolicy
@@ -110,9 +111,14 @@ def _missed(record: JobRecord, child: str, asked: Moment, settle: SettlePolicy) 
     return since, looks, waited_s
 
 
+def first_new(record: JobRecord, found: Iterable[str]) -> str:
+    """The first of these runs that was not put aside before; "" when there is none."""
+    return next((run for run in found if run not in record.surplus), "")
+
+
 def shown_conversion(record: JobRecord, conversions: tuple[str, ...], now: Moment) -> JobRecord:
     """A conversion that shows proves that its monitor was started, whether that one shows or not."""
-    first = next((run for run in conversions if run not in record.surplus), "")
+    first = first_new(record, conversions)
     if record.remote.child or not first:
         return record
     after = record.changed(remote=RemoteRun(child=first))

@@ -38,6 +38,7 @@ from core.tissue import Tissue
 from dashboard import edits, header, opening, page, source_view, text, track_lines, track_plots
 from dashboard.context import Context
 from dashboard.csv_upload import take_csv
+from dashboard.drafts import draft_name
 from dashboard.health import SeenHealth, WorkerSeen
 from dashboard.launch_view import LaunchView
 from dashboard.mapping_view import MappingView
@@ -634,7 +635,9 @@ def test_the_same_state_given_in_another_way_is_the_same_launch(shared):
     document = json.loads(view.opened.state.data) | {"layout": "4panel", "crossSectionScale": 2.5}
     again = read_state(json.dumps(document, indent=3).encode(), stem="pasted")
     assert again.sha256 != view.opened.state.sha256
+    before = view.opened
     view.open(replace(view.opened, state=again), view.rows)
+    assert draft_name(view.opened) == draft_name(before)
     view.remember(converted_before(shared.store, b.MOUSE))
     assert ["is converting" in p.message for p in view.checked.problems if p.rule == "R8"] == [True]
     asyncio.run(launch._open(None))

@@ -11,7 +11,7 @@ from dashboard.news import notice_words
 from jobs import second_tries, submission
 from jobs.aftercare import check_up
 from jobs.launches import open_launch
-from jobs.records import JobState, Step
+from jobs.records import JobRecord, JobState, Step
 from jobs.submission import Choice
 from tests.code_ocean_jobs import Bench, bench
 
@@ -59,6 +59,31 @@ def is_told(jobs: Bench, job_id: str, run: str) -> bool:
 
 def end_waiting(jobs: Bench, job_id: str) -> None:
     jobs.until(job_id, lambda record: record.has_ended or record.state is JobState.NEEDS_YOU, step_s=30.0)
+
+
+def fail_with_a_hidden_conversion(jobs: Bench) -> tuple[JobRecord, str]:
+    """A failed job whose monitor has started a conversion that does not show, and died; and that conversion."""
+    jobs.fake.timing.run_s = HOUR_S
+    record = jobs.until(jobs.launch(route=MONITORED), lambda r: r.step is Step.WATCH and r.ids.run is not None)
+    hide_new(jobs)
+    jobs.run_for(MINUTE_S)
+    [monitor, child] = jobs.made("run")
+    hide(jobs, child)
+    world = jobs.fake.world
+    world.computations[monitor].state, world.computations[monitor].end_status = "completed", "failed"
+    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
+    return record, child
+
+
+def fail_with_a_kept_result(jobs: Bench) -> tuple[JobRecord, str]:
+    """A failed job of whose runs none shows, and the result that the monitor, which saw its run, has kept of it."""
+    jobs.fake.timing.run_s = HOUR_S
+    record = jobs.until(jobs.launch(route=MONITORED), lambda r: bool(r.remote.child))
+    jobs.run_for(2 * MINUTE_S)
+    hide(jobs, *jobs.made("run"))
+    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
+    name = open_launch(jobs.store, record).capture_request.name
+    return record, jobs.fake.add_asset(name, files={"a": b"b"}, tags=(record.token,))
 
 
 # --- a run that the job knew ------------------------------------------------------------------------
@@ -119,15 +144,7 @@ def test_a_run_that_did_not_show_when_it_was_cancelled_is_stopped_when_it_does(j
 
 
 def test_a_conversion_that_no_monitor_was_known_to_have_started_is_told(jobs):
-    jobs.fake.timing.run_s = HOUR_S
-    record = jobs.until(jobs.launch(route=MONITORED), lambda r: r.step is Step.WATCH and r.ids.run is not None)
-    hide_new(jobs)
-    jobs.run_for(MINUTE_S)
-    [monitor, child] = jobs.made("run")
-    hide(jobs, child)
-    world = jobs.fake.world
-    world.computations[monitor].state, world.computations[monitor].end_status = "completed", "failed"
-    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
+    record, child = fail_with_a_hidden_conversion(jobs)
     jobs.run_for(10 * HOUR_S, step_s=300.0)
     show(jobs, child)
     jobs.run_for(12 * HOUR_S, step_s=300.0)
@@ -135,13 +152,7 @@ def test_a_conversion_that_no_monitor_was_known_to_have_started_is_told(jobs):
 
 
 def test_a_result_that_the_monitor_kept_of_a_job_that_had_ended_without_it_is_told(jobs):
-    jobs.fake.timing.run_s = HOUR_S
-    record = jobs.until(jobs.launch(route=MONITORED), lambda r: bool(r.remote.child))
-    jobs.run_for(2 * MINUTE_S)
-    hide(jobs, *jobs.made("run"))
-    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
-    name = open_launch(jobs.store, record).capture_request.name
-    kept = jobs.fake.add_asset(name, files={"a": b"b"}, tags=(record.token,))  # by the monitor, which saw its run
+    record, kept = fail_with_a_kept_result(jobs)
     jobs.run_for(3 * HOUR_S, step_s=300.0)
     assert is_told(jobs, record.id, kept)
     assert "kept by the monitor and not counted" in told(jobs, record.id)[0]
@@ -277,15 +288,7 @@ def test_a_failed_job_goes_on_from_a_start_that_was_refused_and_took_place(jobs)
 
 
 def test_a_failed_job_goes_on_from_a_conversion_that_no_monitor_was_known_to_have_started(jobs):
-    jobs.fake.timing.run_s = HOUR_S
-    record = jobs.until(jobs.launch(route=MONITORED), lambda r: r.step is Step.WATCH and r.ids.run is not None)
-    hide_new(jobs)
-    jobs.run_for(MINUTE_S)
-    [monitor, child] = jobs.made("run")
-    hide(jobs, child)
-    world = jobs.fake.world
-    world.computations[monitor].state, world.computations[monitor].end_status = "completed", "failed"
-    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
+    record, child = fail_with_a_hidden_conversion(jobs)
     show(jobs, child)
     jobs.run_for(12 * HOUR_S, step_s=300.0)
     followed(jobs, record.id)
@@ -294,16 +297,9 @@ def test_a_failed_job_goes_on_from_a_conversion_that_no_monitor_was_known_to_hav
 
 
 def test_a_failed_job_counts_the_result_that_the_monitor_kept_and_keeps_no_other(jobs):
-    jobs.fake.timing.run_s = HOUR_S
-    record = jobs.until(jobs.launch(route=MONITORED), lambda r: bool(r.remote.child))
-    jobs.run_for(2 * MINUTE_S)
-    runs = jobs.made("run")
-    hide(jobs, *runs)
-    jobs.until(record.id, JobState.FAILED, seconds=DAY_S, step_s=30.0)
-    name = open_launch(jobs.store, record).capture_request.name
-    kept = jobs.fake.add_asset(name, files={"a": b"b"}, tags=(record.token,))
+    record, kept = fail_with_a_kept_result(jobs)
     jobs.run_for(3 * HOUR_S, step_s=300.0)
-    show(jobs, *runs)
+    show(jobs, *jobs.made("run"))
     jobs.run_for(6 * HOUR_S, step_s=300.0)
     followed(jobs, record.id)
     after = jobs.record(record.id)

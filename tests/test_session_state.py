@@ -294,7 +294,7 @@ def test_a_draft_written_between_look_and_write_is_not_overwritten(tmp_path):
 def test_a_draft_of_a_foreign_form_is_left_alone(tmp_path):
     with JobStore(tmp_path / "data") as store:
         view = session("one")
-        name = f"{b.MOUSE}@{view.opened.state.sha256[:16]}"
+        name = draft_name(view.opened)
         store.set_draft("ana", name, {"schema": 99, "rows": []})
         assert Drafts(store, "ana").restore(view.opened) is None
         store.set_draft(

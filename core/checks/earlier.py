@@ -38,28 +38,23 @@ def check_earlier(index: CheckIndex, converted: Sequence[Converted]) -> Iterator
     for earlier in converted:
         numbers = index.by_recording.get(earlier.recording, ())
         differ = earlier.rows ^ {_key(index.rows[number]) for number in numbers}
+        if not numbers:
+            continue
         verb = "is converting" if earlier.goes_on else "converted"
-        if numbers and not differ:
-            yield problem(
-                "R8",
-                f"Job {earlier.job} {verb} {earlier.recording} with these very rows.",
-                severity=Severity.WARNING,
-                cure="Launch it only if a second result is wanted.",
-                measured=earlier.job,
-                row=numbers[0],
-                recording=earlier.recording,
-            )
-        elif numbers:
+        how, severity, cure = "these very rows", Severity.WARNING, "Launch it only if a second result is wanted."
+        if differ:
             tracks = sorted({track for track, _, _ in differ})
             more = f" and {len(tracks) - 3} more" if len(tracks) > 3 else ""
-            yield problem(
-                "R8",
-                f"Job {earlier.job} {verb} {earlier.recording} with another mapping; "
-                f"different are {', '.join(tracks[:3])}{more}.",
-                measured=earlier.job,
-                row=numbers[0],
-                recording=earlier.recording,
-            )
+            how, severity, cure = f"another mapping; different are {', '.join(tracks[:3])}{more}", Severity.CONFIRM, ""
+        yield problem(
+            "R8",
+            f"Job {earlier.job} {verb} {earlier.recording} with {how}.",
+            severity=severity,
+            cure=cure,
+            measured=earlier.job,
+            row=numbers[0],
+            recording=earlier.recording,
+        )
 
 
 def _key(row: ManifestRow) -> tuple[str, str, int | None]:
